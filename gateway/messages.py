@@ -1,0 +1,317 @@
+"""The values that travel between stages.
+
+Each is frozen and checked when it is made: what exists is valid, and no stage checks it again.
+Time inside the signal path is the sensor's sample index; seconds of the wall clock appear only
+at the edges (`received_at_s`), always as Unix seconds.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import NewType
+
+import numpy as np
+from numpy.typing import NDArray
+
+SampleIndex = NewType("SampleIndex", int)
+FrameSequence = NewType("FrameSequence", int)
+DeviceId = NewType("DeviceId", int)
+
+SAMPLES_PER_FRAME = 187
+MICROVOLTS_PER_STEP = 5
+INVALID_STEP = -32768
+LEGAL_SAMPLE_RATES_HZ = (125, 250, 360, 500)
+BEAT_WINDOW_SAMPLES = 187
+BEAT_WINDOW_RATE_HZ = 125
+SALT_BYTES = 16
+MAX_U32 = 2**32 - 1
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _read_only(array: NDArray[np.generic]) -> None:
+    array.flags.writeable = False
+
+
+class FrameFlags(enum.IntFlag):
+    """What the sensor says of a frame's samples (header byte 3)."""
+
+    LEAD_OFF_POSITIVE = 1
+    LEAD_OFF_NEGATIVE = 2
+    INVALID_SAMPLES = 4
+    CLIPPED = 8
+
+
+ALL_FRAME_FLAGS = FrameFlags(15)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionId:
+    """One unbroken run of a sensor between two starts."""
+
+    device_id: DeviceId
+    boot_id: int
+    salt: bytes
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.device_id <= MAX_U32, "device_id is an unsigned 32-bit number")
+        _require(0 <= self.boot_id <= MAX_U32, "boot_id is an unsigned 32-bit number")
+        _require(len(self.salt) == SALT_BYTES, "salt is 16 bytes")
+
+    @property
+    def name(self) -> str:
+        """What people see: the device's name and the first 8 hex digits of the salt."""
+        return f"{device_name(self.device_id)}/{self.salt[:4].hex()}"
+
+
+def device_name(device_id: int) -> str:
+    return f"ECG-{device_id:08X}"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """187 samples that proved authentic, with the sealed bytes that they came in.
+
+    `steps` are int16 in units of 5 µV around mid-rail; −32768 marks an invalid sample.
+    """
+
+    session: SessionId
+    sequence: FrameSequence
+    flags: FrameFlags
+    device_time_us: int
+    sample_rate_hz: int
+    steps: NDArray[np.int16]
+    sealed: bytes
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.sequence <= MAX_U32, "sequence is an unsigned 32-bit number")
+        _require(not self.flags & ~ALL_FRAME_FLAGS, "unknown frame flags")
+        _require(0 <= self.device_time_us < 2**64, "device_time_us is an unsigned 64-bit number")
+        _require(self.sample_rate_hz in LEGAL_SAMPLE_RATES_HZ, "sample rate is not legal")
+        _require(self.steps.shape == (SAMPLES_PER_FRAME,), "a frame holds 187 samples")
+        _require(self.steps.dtype == np.int16, "samples are int16")
+        _read_only(self.steps)
+
+    @property
+    def first_sample(self) -> SampleIndex:
+        return SampleIndex(self.sequence * SAMPLES_PER_FRAME)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleBlock:
+    """Consecutive valid samples on a session's axis; `amplitude_uv` has shape (n,), n ≥ 1."""
+
+    start: SampleIndex
+    sample_rate_hz: int
+    amplitude_uv: NDArray[np.float64]
+    lead_off: bool = False
+    clipped: bool = False
+
+    def __post_init__(self) -> None:
+        _require(self.start >= 0, "start is not negative")
+        _require(self.sample_rate_hz in LEGAL_SAMPLE_RATES_HZ, "sample rate is not legal")
+        _require(self.amplitude_uv.ndim == 1 and self.amplitude_uv.size > 0, "shape is (n,), n ≥ 1")
+        _require(self.amplitude_uv.dtype == np.float64, "amplitude is float64")
+        _read_only(self.amplitude_uv)
+
+    @property
+    def end(self) -> SampleIndex:
+        """One past the last sample."""
+        return SampleIndex(self.start + self.amplitude_uv.size)
+
+
+class GapReason(enum.StrEnum):
+    LOST = "lost"  # frames that did not arrive in time, or never will
+    INVALID = "invalid"  # samples that the sensor itself marked invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """`length` samples from `start` on whose value is not known."""
+
+    start: SampleIndex
+    length: int
+    reason: GapReason = GapReason.LOST
+
+    def __post_init__(self) -> None:
+        _require(self.start >= 0, "start is not negative")
+        _require(self.length > 0, "a gap has a length")
+
+    @property
+    def end(self) -> SampleIndex:
+        """One past the last missing sample."""
+        return SampleIndex(self.start + self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class RPeak:
+    """A heartbeat's R peak. `amplitude_uv` is the band-passed deflection, signed."""
+
+    sample: SampleIndex
+    amplitude_uv: float
+    searched_back: bool = False  # found late, after a lowered threshold
+
+
+@dataclass(frozen=True, slots=True)
+class BeatWindow:
+    """What the classifier sees of a beat: 187 samples at 125 Hz, band-passed, in µV.
+
+    `samples` is None where part of the window is unknown (a gap, or the record's end).
+    """
+
+    r_sample: SampleIndex
+    rr_ms: float | None
+    samples: NDArray[np.float32] | None
+
+    def __post_init__(self) -> None:
+        if self.samples is not None:
+            _require(self.samples.shape == (BEAT_WINDOW_SAMPLES,), "a window holds 187 samples")
+            _read_only(self.samples)
+
+
+class BeatClass(enum.StrEnum):
+    """AAMI EC57 heartbeat classes."""
+
+    NORMAL = "N"
+    SUPRAVENTRICULAR = "S"
+    VENTRICULAR = "V"
+    FUSION = "F"
+    UNKNOWN = "Q"
+
+
+@dataclass(frozen=True, slots=True)
+class BeatLabel:
+    """The classifier's word on one beat."""
+
+    beat_class: BeatClass
+    p_abnormal: float
+
+    def __post_init__(self) -> None:
+        _require(0.0 <= self.p_abnormal <= 1.0, "p_abnormal is a probability")
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A finished beat. `label` is None where the signal did not allow one."""
+
+    r_sample: SampleIndex
+    amplitude_uv: float
+    rr_ms: float | None
+    searched_back: bool
+    label: BeatLabel | None
+
+
+class QualityReason(enum.StrEnum):
+    """Why a second of signal is poor."""
+
+    GAP = "gap"
+    LEAD_OFF = "lead off"
+    FLAT = "flat"
+    CLIPPED = "clipped"
+    MAINS = "mains"
+    BASELINE_WANDER = "baseline wander"
+    MUSCLE = "muscle"
+    ELECTRODE_MOTION = "electrode motion"
+    IMPLAUSIBLE_RATE = "implausible rate"
+    DETECTOR_DISAGREEMENT = "detector disagreement"
+    TEMPLATE_MISMATCH = "template mismatch"
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Signal quality of the second that starts at `start`: index 0–1 and its reasons.
+
+    `rate_usable` gates heart rate and labels; `lethal_usable` gates the lethal alarms alone and
+    takes only invalid samples, lead-off, clipping and proven artefact.
+    """
+
+    start: SampleIndex
+    index: float
+    reasons: frozenset[QualityReason]
+    rate_usable: bool
+    lethal_usable: bool
+
+    def __post_init__(self) -> None:
+        _require(0.0 <= self.index <= 1.0, "a quality index lies in 0–1")
+
+
+@dataclass(frozen=True, slots=True)
+class VitalSigns:
+    """One second of a session: heart rate (None where it is not known) and quality."""
+
+    start: SampleIndex
+    heart_rate_bpm: float | None
+    quality: Quality
+
+
+class RhythmKind(enum.StrEnum):
+    ASYSTOLE = "asystole"
+    BRADYCARDIA = "bradycardia"
+    TACHYCARDIA = "tachycardia"
+    ABNORMAL_BURDEN = "abnormal burden"
+
+
+@dataclass(frozen=True, slots=True)
+class RhythmEvent:
+    """A rhythm finding. It is given out at its onset with `end` None and again when it ends."""
+
+    kind: RhythmKind
+    onset: SampleIndex
+    decided: SampleIndex  # the sample at which the finding was made
+    end: SampleIndex | None = None
+
+
+class AlarmKind(enum.StrEnum):
+    ASYSTOLE = "asystole"
+    BRADYCARDIA = "bradycardia"
+    TACHYCARDIA = "tachycardia"
+    ABNORMAL_BURDEN = "abnormal burden"
+    SENSOR_SILENT = "sensor silent"
+    LEAD_OFF = "lead off"
+    POOR_SIGNAL = "poor signal"
+
+
+class AlarmPriority(enum.StrEnum):
+    """IEC 60601-1-8 priorities; a technical condition is an alarm of its own kind."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class AlarmState(enum.StrEnum):
+    ACTIVE = "active"  # the condition holds, nobody has acknowledged
+    ACKNOWLEDGED = "acknowledged"  # it holds, somebody has
+    LATCHED = "latched"  # it is over, nobody has acknowledged, and it must be seen
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One alarm of one bed, in seconds of its stream's own time axis.
+
+    The gateway's axis is Unix time, that of `analyse` is the record's. (kind, onset_s) names it
+    within a bed; a changed alarm is given out again with the same name.
+    """
+
+    kind: AlarmKind
+    priority: AlarmPriority
+    onset_s: float
+    raised_s: float
+    state: AlarmState
+    ended_s: float | None = None
+    acknowledged_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one push of signal brought to light, in the order of the sample axis."""
+
+    filtered: tuple[SampleBlock, ...] = ()
+    beats: tuple[Beat, ...] = ()
+    vitals: tuple[VitalSigns, ...] = ()
+    events: tuple[RhythmEvent, ...] = ()
