@@ -1,0 +1,155 @@
+"""The root keys of the clinic's sensors, in one sealed file.
+
+The file is `ECGKEYS1` ‖ nonce (12) ‖ ciphertext ‖ tag (16), AES-256-GCM with the magic as
+associated data over a JSON object {device name: [root key hex, oldest generation first]}. A new
+generation is appended; older ones stay for opening what was sealed under them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+from Crypto.Cipher import AES
+from Crypto.Random import get_random_bytes
+
+from gateway.messages import DeviceId, device_name
+from gateway.radio.frame_codec import ROOT_KEY_BYTES, TAG_BYTES
+
+MAGIC = b"ECGKEYS1"
+SEALING_KEY_BYTES = 32
+MAX_FILE_BYTES = 1 << 20  # some 10,000 keys; a ward has tens
+
+_NONCE_BYTES = 12
+_DEVICE_NAME = re.compile(r"ECG-([0-9A-F]{8})")
+
+
+class KeyringError(Exception):
+    """The keyring or its sealing key can't be used; the message says what to do."""
+
+
+def parse_device_name(name: str) -> DeviceId:
+    """`ECG-0000002A` → 42; raises KeyringError."""
+    match = _DEVICE_NAME.fullmatch(name)
+    if match is None:
+        raise KeyringError(f"{name!r} is not a sensor's name; it looks like ECG-0000002A")
+    return DeviceId(int(match[1], 16))
+
+
+def read_sealing_key(path: Path) -> bytes:
+    """The 32 bytes that open the keyring, from a file of 64 hex digits; raises KeyringError."""
+    try:
+        key = bytes.fromhex(path.read_text("ascii").strip())
+    except (OSError, ValueError) as error:
+        raise KeyringError(f"can't read the keyring's key from {path}: {error}") from error
+    if len(key) != SEALING_KEY_BYTES:
+        raise KeyringError(f"{path} must hold {SEALING_KEY_BYTES} bytes as hex digits")
+    return key
+
+
+def create_sealing_key(path: Path) -> bytes:
+    """Make a new key file, readable by its owner alone; raises KeyringError if it exists."""
+    key = get_random_bytes(SEALING_KEY_BYTES)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise KeyringError(f"can't make the keyring's key {path}: {error}") from error
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key.hex() + "\n")
+    return key
+
+
+class Keyring:
+    """Root keys by device, each with its generations. Reads the file again when it has changed.
+
+    A missing file is an empty keyring. Raises KeyringError when the file can't be opened.
+    """
+
+    def __init__(self, path: Path, sealing_key: bytes) -> None:
+        self._path = path
+        self._sealing_key = sealing_key
+        self._generations: dict[DeviceId, tuple[bytes, ...]] = {}
+        self._version: tuple[int, int] | None = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take in what another process has written; cheap when nothing changed."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return
+        version = (found.st_mtime_ns, found.st_ino)
+        if version != self._version:
+            self._generations = self._read()
+            self._version = version
+
+    def devices(self) -> tuple[DeviceId, ...]:
+        return tuple(sorted(self._generations))
+
+    def root_keys(self, device_id: DeviceId) -> tuple[bytes, ...]:
+        """A device's root keys, newest generation first; empty for an unknown device."""
+        return tuple(reversed(self._generations.get(device_id, ())))
+
+    def add(self, device_id: DeviceId, root_key: bytes) -> int:
+        """Append a generation, durably, and give its number from 1; a known key is kept as it is."""
+        if len(root_key) != ROOT_KEY_BYTES:
+            raise KeyringError(f"a root key has {ROOT_KEY_BYTES} bytes")
+        known = self._generations.get(device_id, ())
+        if root_key not in known:
+            known = (*known, root_key)
+            self._write({**self._generations, device_id: known})
+        return known.index(root_key) + 1
+
+    def forget(self, device_id: DeviceId) -> None:
+        """Remove a device and all its generations, durably: its sealed frames stay sealed."""
+        if device_id not in self._generations:
+            raise KeyringError(f"{device_name(device_id)} is not in the keyring")
+        self._write({key: value for key, value in self._generations.items() if key != device_id})
+
+    def _read(self) -> dict[DeviceId, tuple[bytes, ...]]:
+        sealed = self._path.read_bytes()[: MAX_FILE_BYTES + 1]
+        head = len(MAGIC) + _NONCE_BYTES
+        if len(sealed) > MAX_FILE_BYTES or sealed[: len(MAGIC)] != MAGIC:
+            raise KeyringError(f"{self._path} is not a keyring")
+        cipher = AES.new(self._sealing_key, AES.MODE_GCM, nonce=sealed[len(MAGIC) : head])
+        cipher.update(MAGIC)
+        try:
+            plain = cipher.decrypt_and_verify(sealed[head:-TAG_BYTES], sealed[-TAG_BYTES:])
+        except ValueError as error:
+            raise KeyringError(f"{self._path} does not open with this key") from error
+        return {
+            parse_device_name(name): tuple(map(bytes.fromhex, keys))
+            for name, keys in json.loads(plain).items()
+        }
+
+    def _write(self, generations: dict[DeviceId, tuple[bytes, ...]]) -> None:
+        plain = json.dumps(
+            {
+                device_name(device): [key.hex() for key in keys]
+                for device, keys in generations.items()
+            }
+        )
+        cipher = AES.new(self._sealing_key, AES.MODE_GCM, nonce=get_random_bytes(_NONCE_BYTES))
+        cipher.update(MAGIC)
+        ciphertext, tag = cipher.encrypt_and_digest(plain.encode())
+        _write_durably(self._path, MAGIC + cipher.nonce + ciphertext + tag)
+        self._generations = generations
+        self.refresh()
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    """Replace a file so that a power cut leaves the old one or the new one, whole."""
+    fresh = path.with_name(path.name + ".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
