@@ -1,0 +1,130 @@
+"""The serving cut: the window around an R peak that the classifier sees.
+
+187 samples at 125 Hz with R at position 93, so from R − 0.744 s to R + 0.744 s: the P wave is in,
+and the label can follow 0.784 s after R (window 0.744 s, resampler 0.040 s). Training cuts its
+windows with the same `cut_window`, from the same band-passed signal; that signal lags the raw one
+by the band-pass's delay (7–10 ms in the QRS band), in both. Samples stay in µV: what scale the
+network wants is the classifier's business.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.messages import (
+    BEAT_WINDOW_RATE_HZ,
+    BEAT_WINDOW_SAMPLES,
+    BeatWindow,
+    Gap,
+    RPeak,
+    SampleBlock,
+)
+
+R_POSITION = 93  # 0.744 s after R, within the 0.75 s that a label may wait for
+RESAMPLER_REACH_S = 0.040  # half length of the FIR; gives the attenuation below
+RESAMPLER_CORNER_HZ = 62.5  # Nyquist rate of the window; 40 Hz passes, above 85 Hz is stopped
+KAISER_BETA = 5.65  # 60 dB stop band (Kaiser 1974)
+HISTORY_S = 8.0  # how far back a peak that search-back found may lie, its window included
+
+
+@cache
+def _resampler(sample_rate_hz: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Offsets from R and weights, both (187, taps), of a Kaiser-windowed sinc around each sample.
+
+    The grid is anchored on R, so the 25 phases of 360 → 125 Hz are the same for every beat.
+    """
+    positions = (np.arange(BEAT_WINDOW_SAMPLES) - R_POSITION) * sample_rate_hz / BEAT_WINDOW_RATE_HZ
+    if sample_rate_hz == BEAT_WINDOW_RATE_HZ:
+        return positions.astype(np.intp)[:, None], np.ones((BEAT_WINDOW_SAMPLES, 1))
+    reach = round(RESAMPLER_REACH_S * sample_rate_hz)
+    nearest = np.rint(positions).astype(np.intp)
+    offsets = nearest[:, None] + np.arange(-reach, reach + 1)
+    distance = offsets - positions[:, None]
+    sinc = np.sinc(2.0 * RESAMPLER_CORNER_HZ / sample_rate_hz * distance)
+    inside = np.clip(1.0 - (distance / (reach + 0.5)) ** 2, 0.0, 1.0)
+    weights = sinc * np.i0(KAISER_BETA * np.sqrt(inside))
+    return offsets, weights / weights.sum(axis=1, keepdims=True)
+
+
+def cut_window(
+    filtered: NDArray[np.float64], r_index: int, sample_rate_hz: int
+) -> NDArray[np.float32] | None:
+    """The window around `filtered[r_index]`, float32 (187,) in µV.
+
+    None where the window, with the resampler's reach, does not lie inside `filtered` (n,).
+    """
+    offsets, weights = _resampler(sample_rate_hz)
+    if r_index + offsets[0, 0] < 0 or r_index + offsets[-1, -1] >= filtered.size:
+        return None
+    window: NDArray[np.float64] = (filtered[r_index + offsets] * weights).sum(axis=1)
+    return window.astype(np.float32)
+
+
+class BeatWindowCutter:
+    """Cuts one window for each peak, in the order of R, as soon as the signal after it is there.
+
+    Push signal and gaps in order; add the peaks of an item before the next item is pushed.
+    """
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._sample_rate_hz = sample_rate_hz
+        self._history = round(HISTORY_S * sample_rate_hz)
+        self._runs: list[tuple[int, NDArray[np.float64]]] = []  # unbroken stretches of signal
+        self._end = 0
+        self._waiting: deque[tuple[RPeak, float | None]] = deque()
+
+    def add_peak(self, peak: RPeak, rr_ms: float | None) -> None:
+        self._waiting.append((peak, rr_ms))
+
+    def push(self, item: SampleBlock | Gap) -> list[BeatWindow]:
+        """The windows that are complete, or known never to be, with this item."""
+        if isinstance(item, SampleBlock):
+            self._extend(item)
+            self._forget()
+        self._end = item.end
+        return self._cut_ready()
+
+    def finish(self) -> list[BeatWindow]:
+        """The windows of the peaks that still wait, after the last signal."""
+        last = [self._cut(*waiting) for waiting in self._waiting]
+        self._waiting.clear()
+        return last
+
+    def _extend(self, block: SampleBlock) -> None:
+        if self._runs and self._end_of(-1) == block.start:
+            start, samples = self._runs[-1]
+            self._runs[-1] = (start, np.concatenate((samples, block.amplitude_uv)))
+        else:
+            self._runs.append((block.start, block.amplitude_uv))
+
+    def _cut_ready(self) -> list[BeatWindow]:
+        reach = int(_resampler(self._sample_rate_hz)[0][-1, -1])
+        ready = []
+        while self._waiting and self._waiting[0][0].sample + reach < self._end:
+            ready.append(self._cut(*self._waiting.popleft()))
+        return ready
+
+    def _cut(self, peak: RPeak, rr_ms: float | None) -> BeatWindow:
+        samples = None
+        for start, run in self._runs:
+            if start <= peak.sample < start + run.size:
+                samples = cut_window(run, peak.sample - start, self._sample_rate_hz)
+        return BeatWindow(peak.sample, rr_ms, samples)
+
+    def _forget(self) -> None:
+        """Keep the signal of `HISTORY_S` before the newest sample."""
+        keep_from = self._end_of(-1) - self._history
+        kept = []
+        for start, run in self._runs:
+            cut = max(0, keep_from - start)
+            if cut < run.size:
+                kept.append((start + cut, run[cut:]))
+        self._runs = kept
+
+    def _end_of(self, index: int) -> int:
+        start, run = self._runs[index]
+        return start + run.size

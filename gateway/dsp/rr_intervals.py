@@ -1,0 +1,56 @@
+"""RR intervals and heart rate."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import takewhile
+
+from gateway.messages import Gap, RPeak, SampleIndex
+
+RATE_INTERVALS = 8  # heart rate is the mean of the last eight, as bedside monitors do
+MIN_RATE_INTERVALS = 2  # one interval may be an ectopic beat's; two are a first rate
+SILENCE_S = 3.0  # no beat for this long is no rate: 20 bpm, below any rate that is shown
+SILENCE_INTERVALS = 2.0  # ... unless the rhythm itself is that slow
+REMEMBERED_BEATS = 64  # over 12 s at 300 bpm, more than any stage asks back
+
+
+class RRSeries:
+    """The beats of one session in order; a gap breaks the series, so no interval spans it."""
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._sample_rate_hz = sample_rate_hz
+        self._last_peak: int | None = None
+        # (sample, RR that ends there in ms); None is a break: a gap, or the beat after one
+        self._marks: deque[tuple[int, float | None]] = deque(maxlen=REMEMBERED_BEATS)
+
+    def push_peak(self, peak: RPeak) -> float | None:
+        """The RR interval that ends at `peak`, ms; None for the first beat after a break."""
+        rr_ms = None
+        if self._last_peak is not None:
+            rr_ms = 1000.0 * (peak.sample - self._last_peak) / self._sample_rate_hz
+        self._last_peak = peak.sample
+        self._marks.append((peak.sample, rr_ms))
+        return rr_ms
+
+    def push_gap(self, gap: Gap) -> None:
+        """Break the series. The peaks before the gap must have been pushed."""
+        self._last_peak = None
+        self._marks.append((gap.start, None))
+
+    def heart_rate_bpm(self, at: SampleIndex) -> float | None:
+        """Mean rate of up to eight intervals that end by `at`.
+
+        None when it is not known: fewer than two intervals since a break, or no beat for longer
+        than 3 s and two mean intervals. Beats after `at` are not looked at, so the answer does
+        not depend on how far ahead the detector has come.
+        """
+        marks = [mark for mark in self._marks if mark[0] <= at]
+        unbroken = takewhile(lambda mark: mark[1] is not None, reversed(marks))
+        intervals_ms = [rr for _, rr in unbroken if rr is not None][:RATE_INTERVALS]
+        if len(intervals_ms) < MIN_RATE_INTERVALS:
+            return None
+        mean_s = sum(intervals_ms) / len(intervals_ms) / 1000.0
+        silence_s = (at - marks[-1][0]) / self._sample_rate_hz
+        if silence_s > max(SILENCE_S, SILENCE_INTERVALS * mean_s):
+            return None
+        return 60.0 / mean_s
