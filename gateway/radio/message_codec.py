@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from Crypto.Cipher import AES
+from Crypto.Cipher._mode_gcm import GcmMode
 from Crypto.Hash import SHA256
 from Crypto.Protocol.KDF import HKDF
 from Crypto.Random import get_random_bytes
@@ -139,7 +140,7 @@ class MessageKey:
             raise MessageRefused(MessageRefusal.NOT_AUTHENTIC) from error
         return SealedHeader(message_type, counter, payload)
 
-    def _cipher(self, type: MessageType, counter: int, nonce: bytes) -> AES._mode_gcm.GcmMode:
+    def _cipher(self, type: MessageType, counter: int, nonce: bytes) -> GcmMode:
         cipher = AES.new(self._key, AES.MODE_GCM, nonce=nonce)
         cipher.update(struct.pack("<BQ", type, counter))
         cipher.update(session_info(b"", self._session) + self._session.salt)
