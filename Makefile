@@ -1,0 +1,81 @@
+PYTHON ?= python3
+PORT ?= 8080
+SENSORS ?= 1
+RECORD ?=
+
+# What a command needs beyond Python: Debian packages that packaging/require.sh finds or installs.
+SYSTEM_PACKAGES = python3-venv
+TEST_PACKAGES = $(SYSTEM_PACKAGES) chromium chromium-driver dbus mosquitto
+
+# The two processors and three Pythons that every lock file must serve without a compiler.
+PLATFORMS = x86_64-manylinux_2_36 aarch64-manylinux_2_36
+PYTHONS = 3.11 3.12 3.13
+LOCKS = gateway demo dev bench
+
+DEV = .venv-dev/bin
+
+.DEFAULT_GOAL = help
+
+.PHONY: help
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+.PHONY: run
+run: .venv-demo/installed  ## start the gateway with virtual sensors: RECORD=wfdb/record SENSORS=4 PORT=8080
+	.venv-demo/bin/ecg-gateway demo --port $(PORT) --sensors $(SENSORS) $(if $(RECORD),--record $(RECORD))
+
+.PHONY: test
+test: test-packages lint  ## what CI runs: lint, types, import contracts, tests with coverage
+	$(DEV)/python -m pytest --cov --cov-report=term $(PYTEST_FLAGS)
+
+.PHONY: test-packages
+test-packages:
+	PYTHON=$(PYTHON) packaging/require.sh $(TEST_PACKAGES)
+
+.PHONY: lint
+lint: .venv-dev/installed  ## format, lint, types, import contracts
+	$(DEV)/ruff format --check .
+	$(DEV)/ruff check .
+	$(DEV)/mypy
+	$(DEV)/lint-imports
+
+.PHONY: format
+format: .venv-dev/installed  ## format the code and mend what ruff can
+	$(DEV)/ruff format .
+	$(DEV)/ruff check --fix .
+
+.PHONY: bench
+bench: .venv-bench/installed  ## speed, memory and latency, beside sleepecg and NeuroKit2
+	.venv-bench/bin/python -m tests.bench
+
+.PHONY: accuracy
+accuracy: .venv-bench/installed  ## R peaks and labels on all of MIT-BIH (needs ECG_DATA)
+	.venv-bench/bin/python -m tests.accuracy
+
+.PHONY: model
+model: .venv-train/installed  ## train and quantise the network from MIT-BIH (needs ECG_DATA)
+	.venv-train/bin/python -m model.train
+
+.PHONY: lock
+lock: .venv-lock/installed  ## upgrade every dependency and write the lock files anew
+	.venv-lock/bin/uv pip compile -q --upgrade --group build pyproject.toml -o requirements/gateway.txt
+	for extra in demo dev bench train; do \
+	    .venv-lock/bin/uv pip compile -q --upgrade --group build pyproject.toml \
+	        --extra $$extra -o requirements/$$extra.txt || exit; \
+	done
+
+.PHONY: clean
+clean:  ## remove what make made
+	rm -rf .venv-demo .venv-dev .venv-bench .venv-train .venv-lock .coverage *.egg-info build
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# One virtual environment for each lock file, made again only when its lock changes.
+.venv-%/installed: requirements/%.txt pyproject.toml
+	PYTHON=$(PYTHON) packaging/require.sh $(SYSTEM_PACKAGES)
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
+	    "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d; choose one with make PYTHON=…" \
+	    % sys.version_info[:2])'
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/pip install --require-hashes --only-binary :all: -r $<
+	.venv-$*/bin/pip install --no-deps --no-build-isolation -e .
+	touch $@

@@ -1,0 +1,36 @@
+#!/bin/sh
+# Makes sure that Debian packages are there: installs them where it may, names the command where not.
+# Usage: require.sh PACKAGE…
+set -eu
+
+is_there() {
+    case $1 in
+        python3-venv) "${PYTHON:-python3}" -c 'import ensurepip, venv' ;;
+        chromium-driver) command -v chromedriver ;;
+        dbus) command -v dbus-daemon ;;
+        mosquitto) PATH=$PATH:/usr/sbin command -v mosquitto ;;
+        *) command -v "$1" ;;
+    esac >/dev/null 2>&1
+}
+
+missing=
+for package in "$@"; do
+    is_there "$package" || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+
+if [ "$(id -u)" -eq 0 ]; then
+    as_root=
+elif sudo -n true 2>/dev/null; then
+    as_root="sudo"
+else
+    echo "Missing system packages. Install them with:" >&2
+    echo "    sudo apt-get update && sudo apt-get install --no-install-recommends$missing" >&2
+    exit 1
+fi
+
+echo "Installing system packages:$missing"
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get -q update
+# shellcheck disable=SC2086  # a list of words
+$as_root apt-get -q install -y --no-install-recommends $missing

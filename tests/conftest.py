@@ -1,0 +1,31 @@
+"""Fixtures and rules that every test shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+FETCH_RECORDINGS = "python -m wfdb.io.download mitdb ECG_DATA/mitdb"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fail-on-skip", action="store_true", help="a skipped test fails the run")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", [])
+    if session.config.getoption("--fail-on-skip") and skipped and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def ecg_data() -> Path:
+    """The folder of real recordings; the test is skipped where there is none."""
+    folder = Path(os.environ.get("ECG_DATA", PROJECT / "../shared/data")).resolve()
+    if not (folder / "mitdb").is_dir():
+        pytest.skip(f"no recordings in {folder}; fetch them with: {FETCH_RECORDINGS}")
+    return folder
