@@ -1,0 +1,1 @@
+"""Alembic's scripts: one module in `versions` for each released schema."""

@@ -1,0 +1,223 @@
+"""The tables, as SQLAlchemy Core sees them. Migrations make them; a test holds the two equal.
+
+Units are in the names: `_s` is Unix seconds, samples count on the session's own axis. Yes-or-no
+columns are INTEGER 0 or 1, for STRICT tables know no BOOLEAN.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    REAL,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.schema import SchemaItem
+
+SCHEMA_REVISION = "0001"
+
+metadata = MetaData()
+
+
+def _table(name: str, *items: SchemaItem, keyed_by_rowid: bool = True) -> Table:
+    """A STRICT table; without a rowid where its primary key is the order it is read in."""
+    return Table(name, metadata, *items, sqlite_strict=True, sqlite_with_rowid=keyed_by_rowid)
+
+
+def _flag(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False, server_default=text("0"))
+
+
+def _session() -> Column[int]:
+    return Column("session_id", Integer, ForeignKey("sessions.id"), nullable=False)
+
+
+def _session_key() -> Column[int]:
+    return Column("session_id", Integer, ForeignKey("sessions.id"), primary_key=True)
+
+
+def _stay() -> Column[int]:
+    return Column("stay_id", Integer, ForeignKey("stays.id"))
+
+
+installation = _table(
+    "installation",
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    Column("gateway_id", Text, nullable=False),
+)
+
+beds = _table(
+    "beds",
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("state", Text, nullable=False),
+)
+
+stays = _table(
+    "stays",
+    Column("id", Integer, primary_key=True),
+    Column("bed_id", Integer, ForeignKey("beds.id"), nullable=False),
+    Column("admitted_s", REAL, nullable=False),
+    Column("discharged_s", REAL),
+)
+Index("open_stay", stays.c.bed_id, unique=True, sqlite_where=stays.c.discharged_s.is_(None))
+
+sensors = _table(
+    "sensors",
+    Column("device_id", Integer, primary_key=True, autoincrement=False),
+    Column("first_seen_s", REAL, nullable=False),
+)
+
+assignments = _table(
+    "assignments",
+    Column("id", Integer, primary_key=True),
+    Column("device_id", Integer, ForeignKey("sensors.device_id"), nullable=False),
+    Column("bed_id", Integer, ForeignKey("beds.id"), nullable=False),
+    Column("assigned_s", REAL, nullable=False),
+    Column("released_s", REAL),
+)
+_STILL_ASSIGNED = assignments.c.released_s.is_(None)
+Index("sensor_bed", assignments.c.device_id, unique=True, sqlite_where=_STILL_ASSIGNED)
+Index("bed_sensor", assignments.c.bed_id, unique=True, sqlite_where=_STILL_ASSIGNED)
+
+sessions = _table(
+    "sessions",
+    Column("id", Integer, primary_key=True),
+    Column("device_id", Integer, ForeignKey("sensors.device_id"), nullable=False),
+    Column("boot_id", Integer, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("sample_rate_hz", Integer, nullable=False),
+    Column("key_generation", Integer, nullable=False),
+    Column("first_received_s", REAL, nullable=False),
+    Column("wall_offset_s", REAL),
+    _flag("finished"),
+    UniqueConstraint("device_id", "boot_id", "salt"),
+)
+
+frames = _table(
+    "frames",
+    Column("journal_id", Integer, primary_key=True, autoincrement=False),
+    _session(),
+    Column("sequence", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("received_s", REAL, nullable=False),
+    _stay(),
+    _flag("late"),
+    UniqueConstraint("session_id", "sequence"),
+)
+
+gaps = _table(
+    "gaps",
+    Column("journal_id", Integer, primary_key=True, autoincrement=False),
+    _session(),
+    Column("start", Integer, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    _flag("late_analysed"),
+    UniqueConstraint("session_id", "start"),
+)
+
+received_ranges = _table(
+    "received_ranges",
+    _session_key(),
+    Column("first_sequence", Integer, primary_key=True),
+    Column("last_sequence", Integer, nullable=False),
+    keyed_by_rowid=False,
+)
+
+checkpoints = _table(
+    "checkpoints",
+    _session_key(),
+    Column("journal_id", Integer, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+)
+
+beats = _table(
+    "beats",
+    _session_key(),
+    Column("r_sample", Integer, primary_key=True),
+    Column("amplitude_uv", REAL, nullable=False),
+    Column("rr_ms", REAL),
+    _flag("searched_back"),
+    Column("beat_class", Text),
+    Column("p_abnormal", REAL),
+    _stay(),
+    _flag("late"),
+    keyed_by_rowid=False,
+)
+
+events = _table(
+    "events",
+    _session_key(),
+    Column("kind", Text, primary_key=True),
+    Column("onset", Integer, primary_key=True),
+    Column("decided", Integer, nullable=False),
+    Column("end", Integer),
+    _stay(),
+    _flag("late"),
+    keyed_by_rowid=False,
+)
+
+alarms = _table(
+    "alarms",
+    Column("id", Integer, primary_key=True),
+    Column("bed_id", Integer, ForeignKey("beds.id"), nullable=False),
+    _stay(),
+    Column("session_id", Integer, ForeignKey("sessions.id")),
+    Column("kind", Text, nullable=False),
+    Column("priority", Text, nullable=False),
+    Column("onset_s", REAL, nullable=False),
+    Column("raised_s", REAL, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("ended_s", REAL),
+    Column("acknowledged_s", REAL),
+    UniqueConstraint("bed_id", "kind", "onset_s"),
+)
+
+summaries = _table(
+    "summaries",
+    _session_key(),
+    Column("minute_s", Integer, primary_key=True),
+    _stay(),
+    Column("beats", Integer, nullable=False),
+    Column("abnormal_beats", Integer, nullable=False),
+    Column("heart_rate_min_bpm", REAL),
+    Column("heart_rate_mean_bpm", REAL),
+    Column("heart_rate_max_bpm", REAL),
+    Column("usable_s", REAL, nullable=False),
+    Column("gap_s", REAL, nullable=False),
+    keyed_by_rowid=False,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("lane", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("created_s", REAL, nullable=False),
+    Column("message_id", Text, nullable=False, unique=True),
+    Column("payload", Text, nullable=False),
+    sqlite_strict=True,
+    sqlite_autoincrement=True,  # a number is never given twice: cloud_sync remembers where it was
+)
+
+security_events = _table(
+    "security_events",
+    Column("id", Integer, primary_key=True),
+    Column("occurred_s", REAL, nullable=False),
+    Column("device_id", Integer),
+    Column("kind", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+# Alembic's own note of the schema's revision; read here so that Alembic need not be imported.
+alembic_version = Table("alembic_version", MetaData(), Column("version_num", Text))
