@@ -1,25 +1,56 @@
-"""One frozen dataclass for each part, read from one TOML file."""
+"""One frozen dataclass for each part, and the bounds of each value; `config_file` reads them.
+
+The bounds speak to whoever writes the file. Code and tests may build a part with any value.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
+
+
+def bounded(default: Any, *, low: float, high: float) -> Any:
+    """A number that the file may set from `low` to `high`, both included."""
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def matching(default: Any, *, pattern: str, meaning: str) -> Any:
+    """A text, or several, each of which must match `pattern`; `meaning` says so to people."""
+    return field(default=default, metadata={"pattern": pattern, "meaning": meaning})
 
 
 @dataclass(frozen=True, slots=True)
 class RadioConfig:
     """[radio]: the adapters, and the sensors that each may carry."""
 
-    adapters: tuple[str, ...] = ("hci0",)  # BlueZ names, or virtual:HOST:PORT of a simulator
-    max_sensors_per_adapter: int = 5  # a Pi's own adapter holds 5 to 7 links
+    adapters: tuple[str, ...] = matching(
+        ("hci0",), pattern=r"hci\d+|virtual:[^:]+:\d+", meaning="hci0 or virtual:HOST:PORT"
+    )
+    max_sensors_per_adapter: int = bounded(5, low=1, high=7)  # a Pi's own adapter holds 5 to 7
     assignments: dict[str, str] = field(default_factory=dict)  # sensor name -> adapter
+
+    def __post_init__(self) -> None:
+        for sensor, adapter in self.assignments.items():
+            if adapter not in self.adapters:
+                raise ValueError(f"{sensor} is assigned to {adapter}, which is not in adapters")
+        for adapter in self.adapters:
+            load = sum(1 for name in self.assignments.values() if name == adapter)
+            if load > self.max_sensors_per_adapter:
+                raise ValueError(
+                    f"{load} sensors are assigned to {adapter}, which carries"
+                    f" {self.max_sensors_per_adapter} at most; add an adapter"
+                )
 
 
 @dataclass(frozen=True, slots=True)
 class SessionConfig:
     """[session]: how long the live edge waits."""
 
-    grace_s: float = 0.5  # a later frame opens this grace for a missing one
+    grace_s: float = bounded(0.5, low=0.1, high=5.0)  # a later frame opens it for a missing one
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +58,9 @@ class StoreConfig:
     """[store]: the database and its rhythm of commits."""
 
     path: Path = Path("gateway.sqlite3")  # relative to state_directory
-    commit_interval_s: float = 5.0  # the sensor holds 60 s; 15 s at most
-    checkpoint_interval_s: float = 60.0  # seconds of signal between two saved analysis states
-    waveform_days: int = 30
+    commit_interval_s: float = bounded(5.0, low=0.1, high=15.0)  # the sensor holds 60 s
+    checkpoint_interval_s: float = bounded(60.0, low=5.0, high=600.0)  # of signal, between saves
+    waveform_days: int = bounded(30, low=1, high=3650)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +75,26 @@ class KeyringConfig:
 class DashboardConfig:
     """[dashboard]: the page."""
 
-    host: str = "127.0.0.1"
-    port: int = 8080
+    host: str = matching(
+        "127.0.0.1",
+        pattern="|".join(map(re.escape, LOOPBACK_HOSTS)),
+        meaning=f"one of {', '.join(LOOPBACK_HOSTS)} until there are sign-in and TLS",
+    )
+    port: int = bounded(8080, low=1, high=65535)
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmLimits:
     """[alarms]: a bed's limits. Defaults follow bedside monitors for adults."""
 
-    asystole_s: float = 4.0
-    heart_rate_low_bpm: float = 40.0
-    heart_rate_high_bpm: float = 140.0
-    abnormal_burden_percent: float = 20.0  # abnormal beats among the last minute's
+    asystole_s: float = bounded(4.0, low=2.0, high=10.0)
+    heart_rate_low_bpm: float = bounded(40.0, low=15.0, high=120.0)
+    heart_rate_high_bpm: float = bounded(140.0, low=60.0, high=300.0)
+    abnormal_burden_percent: float = bounded(20.0, low=1.0, high=100.0)  # of the last minute
+
+    def __post_init__(self) -> None:
+        if self.heart_rate_low_bpm >= self.heart_rate_high_bpm:
+            raise ValueError("heart_rate_low_bpm must be below heart_rate_high_bpm")
 
 
 @dataclass(frozen=True, slots=True)

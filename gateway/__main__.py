@@ -1,0 +1,71 @@
+"""The command line: each command adds its arguments and gives back what runs it.
+
+Only the chosen command's modules are imported, so that `check-config` needs no numpy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gateway import __version__
+from gateway.config_file import DEFAULT_PATH, ConfigError, load_config
+
+OK = 0
+FAILURE = 1
+USAGE = 2
+CONFIG = 78  # EX_CONFIG of sysexits.h; the unit does not restart on it
+
+EXIT_CODES = f"""\
+exit codes:
+  {OK:<3} done
+  {FAILURE:<3} it could not be done; the reason is on stderr
+  {USAGE:<3} wrong arguments
+  {CONFIG:<3} wrong configuration; every fault of the file is on stderr
+"""
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def _check_config(parser: argparse.ArgumentParser) -> Run:
+    parser.add_argument("file", type=Path, nargs="?", default=DEFAULT_PATH, metavar="FILE")
+
+    def run(arguments: argparse.Namespace) -> int:
+        load_config(arguments.file)
+        print("ok")
+        return OK
+
+    return run
+
+
+COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], Run]]] = {
+    "check-config": (f"check a configuration file ({DEFAULT_PATH})", _check_config),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else list(argv)
+    parser = argparse.ArgumentParser(
+        prog="ecg-gateway",
+        description="A bedside ECG gateway. Not a certified medical device.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (meaning, build) in COMMANDS.items():
+        command = subparsers.add_parser(name, help=meaning, description=meaning)
+        if argv[:1] == [name]:
+            command.set_defaults(run=build(command))
+    arguments = parser.parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return CONFIG
+
+
+if __name__ == "__main__":
+    sys.exit(main())
