@@ -15,6 +15,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.dsp.signal_history import SignalHistory
 from gateway.messages import (
     BEAT_WINDOW_RATE_HZ,
     BEAT_WINDOW_SAMPLES,
@@ -72,8 +73,7 @@ class BeatWindowCutter:
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._sample_rate_hz = sample_rate_hz
-        self._history = round(HISTORY_S * sample_rate_hz)
-        self._runs: list[tuple[int, NDArray[np.float64]]] = []  # unbroken stretches of signal
+        self._signal = SignalHistory(round(HISTORY_S * sample_rate_hz))
         self._end = 0
         self._waiting: deque[tuple[RPeak, float | None]] = deque()
 
@@ -83,8 +83,7 @@ class BeatWindowCutter:
     def push(self, item: SampleBlock | Gap) -> list[BeatWindow]:
         """The windows that are complete, or known never to be, with this item."""
         if isinstance(item, SampleBlock):
-            self._extend(item)
-            self._forget()
+            self._signal.append(item)
         self._end = item.end
         return self._cut_ready()
 
@@ -93,13 +92,6 @@ class BeatWindowCutter:
         last = [self._cut(*waiting) for waiting in self._waiting]
         self._waiting.clear()
         return last
-
-    def _extend(self, block: SampleBlock) -> None:
-        if self._runs and self._end_of(-1) == block.start:
-            start, samples = self._runs[-1]
-            self._runs[-1] = (start, np.concatenate((samples, block.amplitude_uv)))
-        else:
-            self._runs.append((block.start, block.amplitude_uv))
 
     def _cut_ready(self) -> list[BeatWindow]:
         reach = int(_resampler(self._sample_rate_hz)[0][-1, -1])
@@ -110,21 +102,7 @@ class BeatWindowCutter:
 
     def _cut(self, peak: RPeak, rr_ms: float | None) -> BeatWindow:
         samples = None
-        for start, run in self._runs:
-            if start <= peak.sample < start + run.size:
-                samples = cut_window(run, peak.sample - start, self._sample_rate_hz)
+        if found := self._signal.run_with(peak.sample):
+            start, run = found
+            samples = cut_window(run, peak.sample - start, self._sample_rate_hz)
         return BeatWindow(peak.sample, rr_ms, samples)
-
-    def _forget(self) -> None:
-        """Keep the signal of `HISTORY_S` before the newest sample."""
-        keep_from = self._end_of(-1) - self._history
-        kept = []
-        for start, run in self._runs:
-            cut = max(0, keep_from - start)
-            if cut < run.size:
-                kept.append((start + cut, run[cut:]))
-        self._runs = kept
-
-    def _end_of(self, index: int) -> int:
-        start, run = self._runs[index]
-        return start + run.size

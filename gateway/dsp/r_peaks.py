@@ -143,6 +143,7 @@ class RPeakDetector:
         return found
 
     def _search_back(self, c: Candidate) -> list[RPeak]:
+        assert self._last is not None
         lim = self._last.sample + round(0.36 * self._rate)
         best = [
             p for p in self._passed if p.sample >= lim and c.sample - p.sample > self._refractory
