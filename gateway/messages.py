@@ -89,7 +89,7 @@ class Frame:
 
     def __post_init__(self) -> None:
         _require(0 <= self.sequence <= MAX_U32, "sequence is an unsigned 32-bit number")
-        _require(not self.flags & ~ALL_FRAME_FLAGS, "unknown frame flags")
+        _require(0 <= self.flags <= ALL_FRAME_FLAGS, "unknown frame flags")
         _require(0 <= self.device_time_us < 2**64, "device_time_us is an unsigned 64-bit number")
         _require(self.sample_rate_hz in LEGAL_SAMPLE_RATES_HZ, "sample rate is not legal")
         _require(self.steps.shape == (SAMPLES_PER_FRAME,), "a frame holds 187 samples")

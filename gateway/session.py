@@ -187,7 +187,7 @@ def frame_items(frame: Frame) -> list[SampleBlock | Gap]:
     invalid = frame.steps == INVALID_STEP
     edges = np.flatnonzero(np.diff(invalid)) + 1
     bounds = [0, *edges.tolist(), SAMPLES_PER_FRAME]
-    amplitude_uv = frame.steps * float(MICROVOLTS_PER_STEP)
+    amplitude_uv = frame.steps.astype(np.float64) * MICROVOLTS_PER_STEP
     items: list[SampleBlock | Gap] = []
     for begin, end in zip(bounds, bounds[1:], strict=False):
         start = SampleIndex(frame.first_sample + begin)

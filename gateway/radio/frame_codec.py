@@ -156,5 +156,5 @@ def _is_legal(header: FrameHeader) -> bool:
     return (
         header.sample_count == SAMPLES_PER_FRAME
         and header.sample_rate_hz in LEGAL_SAMPLE_RATES_HZ
-        and not header.flags & ~ALL_FRAME_FLAGS
+        and header.flags <= ALL_FRAME_FLAGS
     )

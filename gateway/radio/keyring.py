@@ -111,7 +111,7 @@ class Keyring:
     def _read(self) -> dict[DeviceId, tuple[bytes, ...]]:
         sealed = self._path.read_bytes()[: MAX_FILE_BYTES + 1]
         head = len(MAGIC) + _NONCE_BYTES
-        if len(sealed) > MAX_FILE_BYTES or sealed[: len(MAGIC)] != MAGIC:
+        if not head + TAG_BYTES <= len(sealed) <= MAX_FILE_BYTES or not sealed.startswith(MAGIC):
             raise KeyringError(f"{self._path} is not a keyring")
         cipher = AES.new(self._sealing_key, AES.MODE_GCM, nonce=sealed[len(MAGIC) : head])
         cipher.update(MAGIC)
