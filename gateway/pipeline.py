@@ -1,0 +1,191 @@
+"""One session's stages in order: samples in, findings out.
+
+No arithmetic on the signal and no input or output. Items are cut where a second can be judged and
+where a rhythm rule's deadline lies; rhythm is decided there and nowhere else. What the stages know
+at such a sample depends on the signal before it alone, so the findings do not depend on how the
+signal was cut when it came.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gateway.beat_classifier import BeatClassifier
+from gateway.config import AlarmLimits
+from gateway.dsp.beat_windows import BeatWindowCutter
+from gateway.dsp.filters import BandPass
+from gateway.dsp.quality import PEAK_DELAY_S, QualityMeter
+from gateway.dsp.r_peaks import RPeakDetector
+from gateway.dsp.rr_intervals import RRSeries
+from gateway.messages import (
+    Beat,
+    BeatLabel,
+    BeatWindow,
+    Findings,
+    Gap,
+    Quality,
+    RhythmEvent,
+    RPeak,
+    SampleBlock,
+    SampleIndex,
+    VitalSigns,
+)
+from gateway.rhythm import RhythmAnalyser
+
+JUDGED_SECONDS = 16  # a beat that search-back found lies no further back (its signal: 8 s)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What one push has found so far."""
+
+    beats: list[Beat] = field(default_factory=list)
+    vitals: list[VitalSigns] = field(default_factory=list)
+    events: list[RhythmEvent] = field(default_factory=list)
+
+
+class Pipeline:
+    """Push the items of one session in order, each starting where the last one ended.
+
+    A beat is given out when its window is complete and the second that holds its R peak is
+    judged: 0.8 to 1.3 s after R. Its label is None where that second is not usable for rates.
+    """
+
+    def __init__(
+        self, sample_rate_hz: int, classifier: BeatClassifier, limits: AlarmLimits
+    ) -> None:
+        self.sample_rate_hz = sample_rate_hz
+        self.classifier = classifier
+        self.limits = limits
+        self._band_pass = BandPass(sample_rate_hz)
+        self._detector = RPeakDetector(sample_rate_hz)
+        self._rr = RRSeries(sample_rate_hz)
+        self._cutter = BeatWindowCutter(sample_rate_hz)
+        self._meter = QualityMeter(sample_rate_hz)
+        self._rhythm = RhythmAnalyser(sample_rate_hz, limits)
+        self._judgement_lag = round(PEAK_DELAY_S * sample_rate_hz)
+        self._end: SampleIndex | None = None
+        self._peaks: deque[RPeak] = deque()  # whose beat is not finished
+        self._windows: deque[BeatWindow] = deque()  # that wait for the quality of their second
+        self._judged: deque[Quality] = deque(maxlen=JUDGED_SECONDS)
+
+    @property
+    def end(self) -> SampleIndex | None:
+        """One past the last sample that was pushed; None before the first."""
+        return self._end
+
+    def push(self, item: SampleBlock | Gap) -> Findings:
+        """The findings that this item completes."""
+        if self._end is None and item.start > 0:
+            self._rhythm.push_gap(Gap(SampleIndex(0), item.start))
+        filtered = self._filter(item)
+        found = _Found()
+        for start, end in self._cuts(item):
+            self._take(_piece(item, start, end), _piece(filtered, start, end), found)
+        blocks = (filtered,) if isinstance(filtered, SampleBlock) else ()
+        return Findings(blocks, tuple(found.beats), tuple(found.vitals), tuple(found.events))
+
+    def finish(self) -> Findings:
+        """The last findings: the session is over.
+
+        Beats of the last, unjudged second have no label; open rhythm events end here.
+        """
+        if self._end is None:
+            return Findings()
+        self._take_peaks(self._detector.finish())
+        self._windows.extend(self._cutter.finish())
+        beats = self._finish_beats(list(self._windows))
+        self._windows.clear()
+        return Findings(beats=tuple(beats), events=tuple(self._rhythm.finish(self._end)))
+
+    def _filter(self, item: SampleBlock | Gap) -> SampleBlock | Gap:
+        if isinstance(item, Gap):
+            self._band_pass.reset()
+            return item
+        return self._band_pass.push(item)
+
+    def _cuts(self, item: SampleBlock | Gap) -> Iterator[tuple[int, int]]:
+        """(start, end) of the item's pieces; asked again after each, since deadlines move."""
+        start: int = item.start
+        while start < item.end:
+            end = min(item.end, self._next_cut(start))
+            yield start, end
+            start = end
+
+    def _next_cut(self, start: int) -> int:
+        seconds = (start - self._judgement_lag) // self.sample_rate_hz + 1
+        judgement = seconds * self.sample_rate_hz + self._judgement_lag
+        deadline = self._rhythm.deadline
+        return judgement if deadline is None or deadline <= start else min(judgement, deadline)
+
+    def _take(self, item: SampleBlock | Gap, filtered: SampleBlock | Gap, found: _Found) -> None:
+        deadline = self._rhythm.deadline
+        peaks = self._detector.push(item)
+        self._take_peaks(peaks)
+        self._windows.extend(self._cutter.push(filtered))
+        if isinstance(item, Gap):
+            self._rr.push_gap(item)
+            self._rhythm.push_gap(item)
+        judged = self._meter.push(item, filtered, peaks)
+        self._end = item.end
+        found.vitals += [self._judge(quality) for quality in judged]
+        found.beats += self._finish_beats(self._judged_windows())
+        if judged or item.end == deadline:
+            found.events += self._rhythm.decide(item.end)
+
+    def _take_peaks(self, peaks: list[RPeak]) -> None:
+        for peak in peaks:
+            self._peaks.append(peak)
+            self._cutter.add_peak(peak, self._rr.push_peak(peak))
+            self._rhythm.push_peak(peak)
+
+    def _judge(self, quality: Quality) -> VitalSigns:
+        end = SampleIndex(quality.start + self.sample_rate_hz)
+        rate = self._rr.heart_rate_bpm(end) if quality.rate_usable else None
+        vitals = VitalSigns(quality.start, rate, quality)
+        self._judged.append(quality)
+        self._rhythm.push_second(vitals)
+        return vitals
+
+    def _judged_windows(self) -> list[BeatWindow]:
+        """The waiting windows, from the oldest on, whose R lies in a second that is judged."""
+        judged_until = self._judged[-1].start + self.sample_rate_hz if self._judged else 0
+        ready = []
+        while self._windows and self._windows[0].r_sample < judged_until:
+            ready.append(self._windows.popleft())
+        return ready
+
+    def _finish_beats(self, windows: list[BeatWindow]) -> list[Beat]:
+        """Label what may be labelled, all in one call, and join each with its peak."""
+        fit = [window for window in windows if self._is_fit(window)]
+        labels = self.classifier.classify(fit) if fit else []
+        label_of = {window.r_sample: label for window, label in zip(fit, labels, strict=True)}
+        beats = [self._join(window, label_of.get(window.r_sample)) for window in windows]
+        for beat in beats:
+            self._rhythm.push_beat(beat)
+        return beats
+
+    def _is_fit(self, window: BeatWindow) -> bool:
+        second = window.r_sample - window.r_sample % self.sample_rate_hz
+        usable = any(quality.rate_usable for quality in self._judged if quality.start == second)
+        return usable and window.samples is not None
+
+    def _join(self, window: BeatWindow, label: BeatLabel | None) -> Beat:
+        peak = self._peaks.popleft()
+        assert peak.sample == window.r_sample, "windows come in the order of their peaks"
+        return Beat(peak.sample, peak.amplitude_uv, window.rr_ms, peak.searched_back, label)
+
+
+def _piece(item: SampleBlock | Gap, start: int, end: int) -> SampleBlock | Gap:
+    """The item's samples from `start` to `end`."""
+    if isinstance(item, Gap):
+        return Gap(SampleIndex(start), end - start, item.reason)
+    return SampleBlock(
+        SampleIndex(start),
+        item.sample_rate_hz,
+        item.amplitude_uv[start - item.start : end - item.start],
+        item.lead_off,
+        item.clipped,
+    )
