@@ -49,7 +49,7 @@ def outbox_values(
     lane: Lane, kind: str, gateway_id: str, created_s: float, facts: Mapping[str, JsonValue]
 ) -> dict[str, JsonValue]:
     """A row of the table. The id covers gateway, kind and facts, not when the row was made."""
-    words = {"version": PAYLOAD_VERSION, "kind": kind, "gateway": gateway_id, **facts}
+    words = {"version": PAYLOAD_VERSION, "message": kind, "gateway": gateway_id, **facts}
     digest = hashlib.sha256(_json(words).encode()).hexdigest()[:MESSAGE_ID_HEX_DIGITS]
     payload = _json({"id": digest, **words})
     return {

@@ -1,0 +1,415 @@
+"""Read-only questions to the store: a restart's, the dashboard's, an export's.
+
+Every answer is of frozen values. Each question is a read transaction of its own and a short one,
+for a long one would keep the WAL from being folded back into the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, null, select, union_all
+
+from gateway.messages import (
+    Alarm,
+    AlarmKind,
+    AlarmPriority,
+    AlarmState,
+    Beat,
+    BeatClass,
+    BeatLabel,
+    DeviceId,
+    FrameSequence,
+    Gap,
+    GapReason,
+    RhythmEvent,
+    RhythmKind,
+    SampleIndex,
+    SessionId,
+)
+from gateway.store.database import reader_engine
+from gateway.store.entries import (
+    BedId,
+    BedState,
+    JournalId,
+    MinuteSummary,
+    SecurityEvent,
+    StayId,
+    StoredFrame,
+)
+from gateway.store.schema import (
+    alarms,
+    assignments,
+    beats,
+    beds,
+    checkpoints,
+    events,
+    frames,
+    gaps,
+    received_ranges,
+    security_events,
+    sensors,
+    sessions,
+    stays,
+    summaries,
+)
+
+JOURNAL_PAGE_ROWS = 256  # 0.1 MB of frames in memory at a time, however long the journal is
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A session as the store knows it; `wall_offset_s` is Unix seconds of sample 0."""
+
+    session: SessionId
+    sample_rate_hz: int
+    key_generation: int
+    first_received_s: float
+    wall_offset_s: float | None
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A session's newest analysis state; the journal goes on after `journal_id`."""
+
+    journal_id: JournalId
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JournalledFrame:
+    journal_id: JournalId
+    frame: StoredFrame
+
+
+@dataclass(frozen=True, slots=True)
+class JournalledGap:
+    journal_id: JournalId
+    gap: Gap
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    id: StayId
+    bed: BedId
+    admitted_s: float
+    discharged_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bed:
+    """A bed, its patient's stay and its sensor, where it has them."""
+
+    id: BedId
+    name: str
+    state: BedState
+    stay: StayId | None
+    device_id: DeviceId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    device_id: DeviceId
+    first_seen_s: float
+    bed: BedId | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlarm:
+    """An alarm with the bed and stay that it belongs to."""
+
+    bed: BedId
+    bed_name: str
+    stay: StayId | None
+    alarm: Alarm
+
+
+class Reader:
+    """Any thread may ask. A store with newer or older tables raises SQLAlchemy's errors."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine = reader_engine(path)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def open_sessions(self) -> list[StoredSession]:
+        """Sessions that are not finished, oldest first."""
+        return [_stored_session(r) for r in self._rows(_sessions().where(sessions.c.finished == 0))]
+
+    def session(self, session: SessionId) -> StoredSession | None:
+        rows = self._rows(_sessions().where(_is_session(session)))
+        return _stored_session(rows[0]) if rows else None
+
+    def sessions_of(self, device_id: DeviceId) -> list[StoredSession]:
+        """All sessions of a sensor, oldest first."""
+        rows = self._rows(_sessions().where(sessions.c.device_id == device_id))
+        return [_stored_session(r) for r in rows]
+
+    def checkpoint(self, session: SessionId) -> StoredCheckpoint | None:
+        rows = self._rows(select(checkpoints).join(sessions).where(_is_session(session)))
+        return StoredCheckpoint(JournalId(rows[0].journal_id), rows[0].state) if rows else None
+
+    def received_ranges(
+        self, session: SessionId
+    ) -> tuple[tuple[FrameSequence, FrameSequence], ...]:
+        """First and last of each run of sequences that ever came, kept beyond their frames."""
+        rows = select(received_ranges).join(sessions).where(_is_session(session))
+        return tuple(
+            (FrameSequence(r.first_sequence), FrameSequence(r.last_sequence))
+            for r in self._rows(rows.order_by(received_ranges.c.first_sequence))
+        )
+
+    def journal_after(
+        self, session: SessionId, journal_id: JournalId | None
+    ) -> Iterator[JournalledFrame | JournalledGap]:
+        """Frames and gaps of the session in the order they came; None: from its beginning."""
+        row_id = self._row_id(session)
+        if row_id is None:
+            return
+        after = self._journal_begin(row_id) if journal_id is None else journal_id
+        while page := self._rows(_journal_page(row_id, after)):
+            for row in page:
+                yield _journalled(session, row)
+            after = JournalId(page[-1].journal_id)
+
+    def frame(self, session: SessionId, sequence: FrameSequence) -> StoredFrame | None:
+        found = self.frames(session, sequence, sequence)
+        return found[0] if found else None
+
+    def frames(
+        self, session: SessionId, first: FrameSequence, last: FrameSequence
+    ) -> list[StoredFrame]:
+        """The stored frames from `first` to `last`, both included, in order of sequence."""
+        rows = (
+            select(frames)
+            .join(sessions)
+            .where(_is_session(session), frames.c.sequence.between(first, last))
+            .order_by(frames.c.sequence)
+        )
+        return [_stored_frame(session, r) for r in self._rows(rows)]
+
+    def gaps_to_fill(self, session: SessionId) -> list[Gap]:
+        """Gaps whose late frames have not been analysed, in order of the axis."""
+        rows = (
+            select(gaps)
+            .join(sessions)
+            .where(_is_session(session), gaps.c.late_analysed == 0)
+            .order_by(gaps.c.start)
+        )
+        return [_gap(r) for r in self._rows(rows)]
+
+    def beats(self, session: SessionId, start: SampleIndex, end: SampleIndex) -> list[Beat]:
+        """Beats whose R sample lies in start ≤ R < end."""
+        rows = (
+            select(beats)
+            .join(sessions)
+            .where(_is_session(session), beats.c.r_sample >= start, beats.c.r_sample < end)
+            .order_by(beats.c.r_sample)
+        )
+        return [_beat(r) for r in self._rows(rows)]
+
+    def events(self, session: SessionId) -> list[RhythmEvent]:
+        """All rhythm events of the session, by onset."""
+        rows = select(events).join(sessions).where(_is_session(session))
+        return [_event(r) for r in self._rows(rows.order_by(events.c.onset, events.c.kind))]
+
+    def summaries(self, session: SessionId) -> list[MinuteSummary]:
+        rows = select(summaries).join(sessions).where(_is_session(session))
+        return [_summary(session, r) for r in self._rows(rows.order_by(summaries.c.minute_s))]
+
+    def beds(self) -> list[Bed]:
+        """All beds by name."""
+        rows = (
+            select(beds, stays.c.id.label("stay_id"), assignments.c.device_id)
+            .join(stays, _open_stay(), isouter=True)
+            .join(assignments, _assigned_to_bed(), isouter=True)
+            .order_by(beds.c.name)
+        )
+        return [
+            Bed(BedId(r.id), r.name, BedState(r.state), r.stay_id, r.device_id)
+            for r in self._rows(rows)
+        ]
+
+    def sensors(self) -> list[Sensor]:
+        """All sensors that were ever seen or assigned."""
+        rows = select(sensors, assignments.c.bed_id).join(
+            assignments,
+            and_(
+                assignments.c.device_id == sensors.c.device_id,
+                assignments.c.released_s.is_(None),
+            ),
+            isouter=True,
+        )
+        return [
+            Sensor(DeviceId(r.device_id), r.first_seen_s, r.bed_id)
+            for r in self._rows(rows.order_by(sensors.c.device_id))
+        ]
+
+    def stays(self, bed: BedId) -> list[Stay]:
+        """All stays of the bed, newest first."""
+        rows = select(stays).where(stays.c.bed_id == bed).order_by(stays.c.id.desc())
+        return [
+            Stay(StayId(r.id), BedId(r.bed_id), r.admitted_s, r.discharged_s)
+            for r in self._rows(rows)
+        ]
+
+    def open_alarms(self) -> list[StoredAlarm]:
+        """Alarms that are not over, oldest first."""
+        not_ended = alarms.c.state != AlarmState.ENDED.value
+        return [_alarm(r) for r in self._rows(_alarms().where(not_ended).order_by(alarms.c.id))]
+
+    def alarm_history(self, limit: int) -> list[StoredAlarm]:
+        """The last `limit` alarms, newest first."""
+        return [_alarm(r) for r in self._rows(_alarms().order_by(alarms.c.id.desc()).limit(limit))]
+
+    def security_events(self, limit: int) -> list[SecurityEvent]:
+        """The last `limit` security events, newest first."""
+        rows = select(security_events).order_by(security_events.c.id.desc()).limit(limit)
+        return [
+            SecurityEvent(r.occurred_s, r.kind, r.detail, r.device_id) for r in self._rows(rows)
+        ]
+
+    def _rows(self, question: Select[Any]) -> list[Row[Any]]:
+        with self._engine.connect() as connection:
+            return list(connection.execute(question))
+
+    def _row_id(self, session: SessionId) -> int | None:
+        with self._engine.connect() as connection:
+            return connection.scalar(select(sessions.c.id).where(_is_session(session)))
+
+    def _journal_begin(self, row_id: int) -> JournalId:
+        """Just before the first journalled entry of the session."""
+        firsts = [
+            row[0]
+            for table in (frames, gaps)
+            for row in self._rows(
+                select(func.min(table.c.journal_id)).where(table.c.session_id == row_id)
+            )
+            if row[0] is not None
+        ]
+        return JournalId(min(firsts, default=1) - 1)
+
+
+def _sessions() -> Select[Any]:
+    return select(sessions).order_by(sessions.c.id)
+
+
+def _is_session(session: SessionId) -> ColumnElement[bool]:
+    return and_(
+        sessions.c.device_id == session.device_id,
+        sessions.c.boot_id == session.boot_id,
+        sessions.c.salt == session.salt,
+    )
+
+
+def _open_stay() -> ColumnElement[bool]:
+    return and_(stays.c.bed_id == beds.c.id, stays.c.discharged_s.is_(None))
+
+
+def _assigned_to_bed() -> ColumnElement[bool]:
+    return and_(assignments.c.bed_id == beds.c.id, assignments.c.released_s.is_(None))
+
+
+def _alarms() -> Select[Any]:
+    return select(alarms, beds.c.name.label("bed_name")).join(beds)
+
+
+def _journal_page(row_id: int, after: JournalId) -> Select[Any]:
+    """`+ 0` keeps SQLite off the session's index, which would sort the whole session first."""
+    of_frames = select(
+        frames.c.journal_id,
+        frames.c.sequence,
+        frames.c.sealed,
+        frames.c.received_s,
+        frames.c.late,
+        null().label("start"),
+        null().label("length"),
+        null().label("reason"),
+    ).where(frames.c.session_id + 0 == row_id, frames.c.journal_id > after)
+    of_gaps = select(
+        gaps.c.journal_id,
+        null(),
+        null(),
+        null(),
+        literal(0),
+        gaps.c.start,
+        gaps.c.length,
+        gaps.c.reason,
+    ).where(gaps.c.session_id + 0 == row_id, gaps.c.journal_id > after)
+    both = union_all(of_frames, of_gaps).subquery()
+    return select(both).order_by(both.c.journal_id).limit(JOURNAL_PAGE_ROWS)
+
+
+def _journalled(session: SessionId, row: Row[Any]) -> JournalledFrame | JournalledGap:
+    journal_id = JournalId(row.journal_id)
+    if row.sealed is None:
+        return JournalledGap(journal_id, _gap(row))
+    return JournalledFrame(journal_id, _stored_frame(session, row))
+
+
+def _stored_session(row: Row[Any]) -> StoredSession:
+    return StoredSession(
+        SessionId(DeviceId(row.device_id), row.boot_id, row.salt),
+        row.sample_rate_hz,
+        row.key_generation,
+        row.first_received_s,
+        row.wall_offset_s,
+        bool(row.finished),
+    )
+
+
+def _stored_frame(session: SessionId, row: Row[Any]) -> StoredFrame:
+    return StoredFrame(
+        session, FrameSequence(row.sequence), row.sealed, row.received_s, bool(row.late)
+    )
+
+
+def _gap(row: Row[Any]) -> Gap:
+    return Gap(SampleIndex(row.start), row.length, GapReason(row.reason))
+
+
+def _beat(row: Row[Any]) -> Beat:
+    label = None
+    if row.beat_class is not None:
+        label = BeatLabel(BeatClass(row.beat_class), row.p_abnormal)
+    return Beat(
+        SampleIndex(row.r_sample), row.amplitude_uv, row.rr_ms, bool(row.searched_back), label
+    )
+
+
+def _event(row: Row[Any]) -> RhythmEvent:
+    return RhythmEvent(
+        RhythmKind(row.kind), SampleIndex(row.onset), SampleIndex(row.decided), row.end
+    )
+
+
+def _summary(session: SessionId, row: Row[Any]) -> MinuteSummary:
+    return MinuteSummary(
+        session,
+        row.minute_s,
+        row.beats,
+        row.abnormal_beats,
+        row.heart_rate_min_bpm,
+        row.heart_rate_mean_bpm,
+        row.heart_rate_max_bpm,
+        row.usable_s,
+        row.gap_s,
+    )
+
+
+def _alarm(row: Row[Any]) -> StoredAlarm:
+    alarm = Alarm(
+        AlarmKind(row.kind),
+        AlarmPriority(row.priority),
+        row.onset_s,
+        row.raised_s,
+        AlarmState(row.state),
+        row.ended_s,
+        row.acknowledged_s,
+    )
+    return StoredAlarm(BedId(row.bed_id), row.bed_name, row.stay_id, alarm)

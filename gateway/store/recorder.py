@@ -1,0 +1,200 @@
+"""The one writer: takes entries from the event loop, commits them in order on its own thread.
+
+Frames wait up to `commit_interval_s`, for one fsync serves them all; an alarm or a bed command is
+committed at once, with everything that was recorded before it. A disk that fails is tried again
+for ever: nothing is acknowledged meanwhile, and `health` says why.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.exc import OperationalError
+
+from gateway.config import StoreConfig
+from gateway.store.database import writer_engine
+from gateway.store.entries import AlarmChanged, BedCommand, Entry, StoredFrame
+from gateway.store.transactions import Commit, StoreWriter
+
+MAX_QUEUED_FRAMES = 2048  # 3 min of 8 sensors at 250 Hz, 1 MB; what is beyond stays in the sensors
+FRAMES_PER_COMMIT = 128  # more than 5 s of 8 live sensors: a backlog is acknowledged as it comes
+FIRST_RETRY_S = 0.5
+LAST_RETRY_S = 30.0  # somebody who frees space on the disk sees it work soon
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderHealth:
+    """`failing_because` is the disk's last error, None while commits succeed."""
+
+    failing_because: str | None
+    queued_frames: int
+    refused_frames: int
+    commits: int
+    last_commit_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Queued:
+    entry: Entry | BedCommand
+    answer: Future[None] | None = None
+
+    @property
+    def is_frame(self) -> bool:
+        return isinstance(self.entry, StoredFrame)
+
+    @property
+    def is_urgent(self) -> bool:
+        return self.answer is not None or isinstance(self.entry, AlarmChanged)
+
+
+class Recorder:
+    """Owns the write connection. `record` and `command` never wait for the disk."""
+
+    def __init__(
+        self,
+        path: Path,
+        config: StoreConfig,
+        on_committed: Callable[[Commit], None],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`on_committed` is called on the recorder's thread, after each commit."""
+        self._writer = StoreWriter(writer_engine(path), now)
+        self._interval_s = config.commit_interval_s
+        self._on_committed = on_committed
+        self._changed = threading.Condition()
+        self._queue: list[_Queued] = []
+        self._oldest_s = 0.0  # monotonic time at which the queue's first entry came
+        self._urgent = False
+        self._closing = False
+        self._frames_held = 0  # queued, or taken and not yet durable
+        self._refused_frames = 0
+        self._commits = 0
+        self._last_commit_ms: float | None = None
+        self._failing_because: str | None = None
+        self._thread = threading.Thread(target=self._run, name="recorder")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Commit what is queued and end; a disk that fails is tried once more, not for ever."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+        self._writer.close()
+
+    def record(self, entry: Entry) -> bool:
+        """Take an entry. False only for a frame for which there is no room.
+
+        A refused frame is not acknowledged and comes again, so it must not be analysed either.
+        Beats, alarms and all else are always taken. Raises `RuntimeError` if the writer has died.
+        """
+        return self._put(_Queued(entry))
+
+    def command(self, command: BedCommand) -> Future[None]:
+        """Take a bed command; the future ends at its commit, or with `BedCommandRefused`."""
+        answer: Future[None] = Future()
+        self._put(_Queued(command, answer))
+        return answer
+
+    @property
+    def health(self) -> RecorderHealth:
+        with self._changed:
+            return RecorderHealth(
+                self._failing_because,
+                self._frames_held,
+                self._refused_frames,
+                self._commits,
+                self._last_commit_ms,
+            )
+
+    def _put(self, queued: _Queued) -> bool:
+        with self._changed:
+            if self._closing or not self._thread.is_alive():
+                raise RuntimeError("the recorder is not running")
+            if queued.is_frame:
+                if self._frames_held >= MAX_QUEUED_FRAMES:
+                    self._refused_frames += 1
+                    return False
+                self._frames_held += 1
+            self._urgent |= queued.is_urgent or self._frames_held >= FRAMES_PER_COMMIT
+            if not self._queue:
+                self._oldest_s = time.monotonic()
+            self._queue.append(queued)
+            if self._urgent or len(self._queue) == 1:
+                self._changed.notify()
+        return True
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            commit = self._write(batch)
+            if commit is None:
+                return
+            self._settle(batch, commit)
+
+    def _next_batch(self) -> list[_Queued]:
+        """Wait until entries are due; empty only when closing and all is written."""
+        with self._changed:
+            while not self._due():
+                self._changed.wait(self._wait_s())
+            batch, self._queue = self._queue, []
+            self._urgent = False
+            return batch
+
+    def _due(self) -> bool:
+        if self._closing or (self._urgent and self._queue):
+            return True
+        return bool(self._queue) and time.monotonic() >= self._oldest_s + self._interval_s
+
+    def _wait_s(self) -> float | None:
+        if not self._queue:
+            return None
+        return max(0.0, self._oldest_s + self._interval_s - time.monotonic())
+
+    def _write(self, batch: list[_Queued]) -> Commit | None:
+        """Try until the disk takes it; None where it failed and the recorder is closing."""
+        entries = [queued.entry for queued in batch]
+        delay_s = FIRST_RETRY_S
+        while True:
+            begun_s = time.perf_counter()
+            try:
+                commit = self._writer.write(entries)
+            except OperationalError as error:  # full, I/O error, locked, read-only
+                if not self._wait_after_failure(str(error.orig), delay_s):
+                    return None
+                delay_s = min(2 * delay_s, LAST_RETRY_S)
+            else:
+                self._note_success(batch, 1000 * (time.perf_counter() - begun_s))
+                return commit
+
+    def _wait_after_failure(self, reason: str, delay_s: float) -> bool:
+        """Whether to try again."""
+        with self._changed:
+            self._failing_because = reason
+            if self._closing:
+                return False
+            self._changed.wait_for(lambda: self._closing, delay_s)
+            return True
+
+    def _note_success(self, batch: list[_Queued], took_ms: float) -> None:
+        with self._changed:
+            self._failing_because = None
+            self._commits += 1
+            self._last_commit_ms = took_ms
+            self._frames_held -= sum(queued.is_frame for queued in batch)
+
+    def _settle(self, batch: list[_Queued], commit: Commit) -> None:
+        for place, queued in enumerate(batch):
+            if queued.answer is not None:
+                refusal = commit.refused.get(place)
+                if refusal is None:
+                    queued.answer.set_result(None)
+                else:
+                    queued.answer.set_exception(refusal)
+        self._on_committed(commit)
