@@ -91,6 +91,8 @@ class AlarmLimits:
     heart_rate_low_bpm: float = bounded(40.0, low=15.0, high=120.0)
     heart_rate_high_bpm: float = bounded(140.0, low=60.0, high=300.0)
     abnormal_burden_percent: float = bounded(20.0, low=1.0, high=100.0)  # of the last minute
+    poor_signal_s: float = bounded(30.0, low=5.0, high=300.0)
+    sensor_silent_s: float = bounded(10.0, low=5.0, high=60.0)
 
     def __post_init__(self) -> None:
         if self.heart_rate_low_bpm >= self.heart_rate_high_bpm:

@@ -1,0 +1,213 @@
+"""Events and quality → alarms: one bed's state machine, in the manner of IEC 60601-1-8.
+
+Seconds are passed in and lie on one axis of the caller's choice. At most one alarm of a kind is
+open at a time; each call returns the alarms that it changed.
+
+- A physiological alarm follows its rhythm event. Asystole latches: when the heart beats again it
+  stays LATCHED until somebody has acknowledged it. No technical condition touches it.
+- A technical alarm follows what the sensor says of itself: silence, leads, signal quality.
+- Acknowledging an alarm silences it for as long as its condition holds.
+- Audio pause silences all that sounds for two minutes at most; a new high-priority alarm breaks
+  through. It changes no alarm's state.
+- On standby, and in a vacant bed, nothing is open and nothing is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from gateway.config import AlarmLimits
+from gateway.messages import (
+    Alarm,
+    AlarmKind,
+    AlarmPriority,
+    AlarmState,
+    Quality,
+    QualityReason,
+    RhythmKind,
+)
+
+MAX_PAUSE_S = 120.0  # audio pause of bedside monitors; IEC 60601-1-8 asks for a bound
+LEAD_OFF_S = 2.0  # a lead that bounces is a poor signal, not a lead off
+CLEAR_S = 3.0  # a technical condition is over when it has been absent this long
+
+PRIORITY = {
+    AlarmKind.ASYSTOLE: AlarmPriority.HIGH,
+    AlarmKind.BRADYCARDIA: AlarmPriority.MEDIUM,
+    AlarmKind.TACHYCARDIA: AlarmPriority.MEDIUM,
+    AlarmKind.ABNORMAL_BURDEN: AlarmPriority.LOW,
+    AlarmKind.SENSOR_SILENT: AlarmPriority.MEDIUM,
+    AlarmKind.LEAD_OFF: AlarmPriority.MEDIUM,
+    AlarmKind.POOR_SIGNAL: AlarmPriority.LOW,
+}
+LATCHING = frozenset({AlarmKind.ASYSTOLE})
+_URGENCY = (AlarmPriority.HIGH, AlarmPriority.MEDIUM, AlarmPriority.LOW)
+
+
+class _Condition:
+    """A technical condition that counts once it has lasted, and is over once it stayed away."""
+
+    def __init__(self, lasting_s: float) -> None:
+        self._lasting_s = lasting_s
+        self._since_s: float | None = None
+        self._last_s = 0.0
+
+    def push(self, present: bool, from_s: float, until_s: float) -> None:
+        if present:
+            self._since_s = from_s if self._since_s is None else self._since_s
+            self._last_s = until_s
+        elif self._since_s is not None and until_s - self._last_s >= CLEAR_S:
+            self._since_s = None
+
+    def clear(self) -> None:
+        self._since_s = None
+
+    @property
+    def onset_s(self) -> float | None:
+        """Since when, if it has lasted long enough to count."""
+        if self._since_s is None or self._last_s - self._since_s < self._lasting_s:
+            return None
+        return self._since_s
+
+
+class AlarmBook:
+    """The alarms of one bed; `open_alarms` are those that a restart found open."""
+
+    def __init__(self, limits: AlarmLimits, open_alarms: Iterable[Alarm] = ()) -> None:
+        self._sensor_silent_s = limits.sensor_silent_s
+        self._open = {alarm.kind: alarm for alarm in open_alarms}
+        self._lead_off = _Condition(LEAD_OFF_S)
+        self._poor_signal = _Condition(limits.poor_signal_s)
+        self._watched = True
+        self._heard_s: float | None = None
+        self._paused_from_s = 0.0
+        self._paused_until_s = 0.0
+
+    @property
+    def open_alarms(self) -> tuple[Alarm, ...]:
+        """All that have not ended, the most urgent first, then the oldest."""
+        return tuple(
+            sorted(
+                self._open.values(),
+                key=lambda alarm: (_URGENCY.index(alarm.priority), alarm.onset_s),
+            )
+        )
+
+    def push_event(
+        self, kind: RhythmKind, onset_s: float, decided_s: float, end_s: float | None = None
+    ) -> list[Alarm]:
+        """A rhythm event began (`end_s` None) or ended."""
+        if not self._watched:
+            return []
+        alarm_kind = AlarmKind(kind.value)
+        if end_s is None:
+            return self._raise(alarm_kind, onset_s, decided_s)
+        return self._condition_over(alarm_kind, end_s)
+
+    def push_quality(self, quality: Quality, start_s: float) -> list[Alarm]:
+        """A second of signal that began at `start_s`."""
+        if not self._watched:
+            return []
+        end_s = start_s + 1.0
+        lead_off = QualityReason.LEAD_OFF in quality.reasons
+        self._lead_off.push(lead_off, start_s, end_s)
+        self._poor_signal.push(not (quality.rate_usable or lead_off), start_s, end_s)
+        return [
+            *self._follow(AlarmKind.LEAD_OFF, self._lead_off.onset_s, end_s),
+            *self._follow(AlarmKind.POOR_SIGNAL, self._poor_signal.onset_s, end_s),
+        ]
+
+    def hear(self, at_s: float) -> list[Alarm]:
+        """The sensor was heard: a frame came."""
+        self._heard_s = at_s
+        return self._condition_over(AlarmKind.SENSOR_SILENT, at_s)
+
+    def tick(self, now_s: float) -> list[Alarm]:
+        """What time alone brings: a sensor that stays silent. The count starts when first asked."""
+        if self._heard_s is None:
+            self._heard_s = now_s
+        silent = self._watched and now_s - self._heard_s >= self._sensor_silent_s
+        return self._raise(AlarmKind.SENSOR_SILENT, self._heard_s, now_s) if silent else []
+
+    def acknowledge(self, kind: AlarmKind, at_s: float) -> list[Alarm]:
+        """Somebody has seen the open alarm of this kind. Nothing changes where none waits for it."""
+        alarm = self._open.get(kind)
+        if alarm is None or alarm.state is AlarmState.ACKNOWLEDGED:
+            return []
+        over = alarm.state is AlarmState.LATCHED
+        state = AlarmState.ENDED if over else AlarmState.ACKNOWLEDGED
+        return [self._keep(replace(alarm, state=state, acknowledged_s=at_s))]
+
+    def pause_audio(self, at_s: float, seconds: float = MAX_PAUSE_S) -> float:
+        """Silence what sounds now; returns until when. Zero seconds end the pause."""
+        self._paused_from_s = at_s
+        self._paused_until_s = at_s + min(max(seconds, 0.0), MAX_PAUSE_S)
+        return self._paused_until_s
+
+    def sounding(self, now_s: float) -> AlarmPriority | None:
+        """The priority whose tone sounds now."""
+        waiting = (AlarmState.ACTIVE, AlarmState.LATCHED)
+        heard = (alarm for alarm in self.open_alarms if alarm.state in waiting)
+        return next((alarm.priority for alarm in heard if self._is_audible(alarm, now_s)), None)
+
+    def stand_by(self, at_s: float) -> list[Alarm]:
+        """The bed goes on standby or becomes vacant: end all that is open, and raise nothing."""
+        self._watched = False
+        self._lead_off.clear()
+        self._poor_signal.clear()
+        return [self._end(alarm, at_s) for alarm in self.open_alarms]
+
+    def monitor(self, at_s: float) -> None:
+        """The bed is monitored from now on; the sensor's silence counts from here."""
+        self._watched = True
+        self._heard_s = at_s
+
+    def lose_rhythm(self, at_s: float) -> list[Alarm]:
+        """The analysis starts anew and will not tell of the ends of what it had found."""
+        return [
+            alarm
+            for kind in RhythmKind
+            for alarm in self._condition_over(AlarmKind(kind.value), at_s)
+        ]
+
+    def _is_audible(self, alarm: Alarm, now_s: float) -> bool:
+        breaks_through = (
+            alarm.priority is AlarmPriority.HIGH and alarm.raised_s > self._paused_from_s
+        )
+        return now_s >= self._paused_until_s or breaks_through
+
+    def _follow(self, kind: AlarmKind, onset_s: float | None, at_s: float) -> list[Alarm]:
+        if onset_s is None:
+            return self._condition_over(kind, at_s)
+        return self._raise(kind, onset_s, at_s)
+
+    def _raise(self, kind: AlarmKind, onset_s: float, at_s: float) -> list[Alarm]:
+        """Open an alarm; one that is latched gives way to it, one whose condition holds stays."""
+        changed = []
+        before = self._open.get(kind)
+        if before is not None:
+            if before.state is not AlarmState.LATCHED:
+                return []
+            changed.append(self._end(before, at_s))
+        alarm = Alarm(kind, PRIORITY[kind], onset_s, at_s, AlarmState.ACTIVE)
+        return [*changed, self._keep(alarm)]
+
+    def _condition_over(self, kind: AlarmKind, at_s: float) -> list[Alarm]:
+        alarm = self._open.get(kind)
+        if alarm is None or alarm.state is AlarmState.LATCHED:
+            return []
+        if alarm.state is AlarmState.ACTIVE and kind in LATCHING:
+            return [self._keep(replace(alarm, state=AlarmState.LATCHED, ended_s=at_s))]
+        return [self._end(alarm, at_s)]
+
+    def _end(self, alarm: Alarm, at_s: float) -> Alarm:
+        ended_s = at_s if alarm.ended_s is None else alarm.ended_s
+        return self._keep(replace(alarm, state=AlarmState.ENDED, ended_s=ended_s))
+
+    def _keep(self, alarm: Alarm) -> Alarm:
+        if alarm.state is AlarmState.ENDED:
+            self._open.pop(alarm.kind, None)
+        else:
+            self._open[alarm.kind] = alarm
+        return alarm
