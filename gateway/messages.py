@@ -307,6 +307,12 @@ class Alarm:
     acknowledged_s: float | None = None
 
 
+class BedState(enum.StrEnum):
+    VACANT = "vacant"
+    MONITORING = "monitoring"
+    STANDBY = "standby"  # the patient is away; a silent sensor calls nobody
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What one push of signal brought to light, in the order of the sample axis."""

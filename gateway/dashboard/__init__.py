@@ -1,0 +1,1 @@
+"""The page a nurse watches: it reads, and can change nothing."""

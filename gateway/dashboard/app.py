@@ -1,0 +1,42 @@
+"""The Flask application: pages, a small JSON API and one event stream a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Flask, Response, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from gateway import __version__
+from gateway.dashboard import api, health, host_check, stream, views
+from gateway.dashboard.context import EXTENSION, AlarmHistory, DashboardContext
+from gateway.dashboard.health import Health
+from gateway.live_view import LiveView
+
+MACHINE_PATHS = ("/api/", "/stream", "/healthz")
+
+
+def create_app(
+    live_view: LiveView, history: AlarmHistory, health_report: Callable[[], Health]
+) -> Flask:
+    """Build the application. `history` and `health_report` are called from server threads."""
+    app = Flask(__name__)
+    app.extensions[EXTENSION] = DashboardContext(live_view, history, health_report)
+    app.jinja_env.globals["version"] = __version__
+    host_check.guard(app)
+    for blueprint in (
+        views.blueprint,
+        api.blueprint,
+        health.blueprint,
+        stream.new_blueprint(live_view),
+    ):
+        app.register_blueprint(blueprint)
+    app.register_error_handler(HTTPException, _explain)
+    return app
+
+
+def _explain(error: HTTPException) -> tuple[Response | str, int]:
+    code = error.code or 500
+    if request.path.startswith(MACHINE_PATHS):
+        return jsonify(error=error.name, reason=error.description), code
+    return render_template("error.html", error=error), code

@@ -1,0 +1,139 @@
+// One bed's panel: the numbers, words and alarms beside its strip.
+
+import { Strip } from "./strip.js";
+import { UNKNOWN, alarmInWords, beatInWords, clockTime, reasonsInWords } from "./words.js";
+
+const GOOD_QUALITY = 0.8;
+const FAIR_QUALITY = 0.5;
+
+export class BedPanel {
+  constructor(model, template) {
+    this.model = model;
+    this.element = template.content.firstElementChild.cloneNode(true);
+    this.parts = {};
+    for (const part of this.element.querySelectorAll("[data-is]")) {
+      this.parts[part.dataset.is] = part;
+    }
+    this.strip = new Strip(this.parts.strip, model);
+  }
+
+  /** Write what is known at `nowMs`; unchanged text is left alone. */
+  update(nowMs) {
+    const stale = this.model.isStale(nowMs);
+    const show = this.#notShown(stale);
+    this.element.dataset.state = this.model.state;
+    this.element.dataset.stale = stale ? "yes" : "no";
+    this.#updateHead();
+    this.#updateOverlay(show);
+    this.#updateRate(show);
+    this.#updateQuality(show);
+    this.#updateLastBeat(show);
+    this.#updateAlarms();
+  }
+
+  /** Why the bed's signal says nothing now, or null if it does. */
+  #notShown(stale) {
+    const { model } = this;
+    if (model.state === "vacant") return "Vacant";
+    if (model.state === "standby") return "On standby, not monitored";
+    if (model.lastSignalS === null) return "No signal yet";
+    if (stale) return `No signal since ${clockTime(model.lastSignalS)}`;
+    return null;
+  }
+
+  #updateHead() {
+    const { model, parts } = this;
+    setText(parts.label, model.label);
+    const link = `/beds/${encodeURIComponent(model.id)}`;
+    if (parts.label.getAttribute("href") !== link) parts.label.setAttribute("href", link);
+    setText(parts.state, model.state);
+    setText(parts.sensor, this.#sensorInWords());
+    this.strip.canvas.setAttribute("aria-label", `ECG strip of ${model.label}`);
+  }
+
+  #sensorInWords() {
+    const { sensorName, sensor } = this.model;
+    if (sensorName === null) return "no sensor";
+    if (sensor === null) return sensorName;
+    const link = sensor.connected ? "connected" : "not connected";
+    const battery = sensor.battery_percent;
+    return `${sensorName} · ${link} · battery ${battery === null ? UNKNOWN : `${battery} %`}`;
+  }
+
+  #updateOverlay(notShown) {
+    const leadOff = this.model.sensor?.lead_off ? "Electrode off: check the electrodes" : null;
+    const words = notShown ?? leadOff;
+    this.parts.overlay.hidden = words === null;
+    setText(this.parts.overlay, words ?? "");
+  }
+
+  #updateRate(notShown) {
+    const [text, note] = this.#rate(notShown);
+    setText(this.parts.rate, text);
+    setText(this.parts["rate-note"], note);
+    this.parts.rate.closest(".rate").dataset.known = text === UNKNOWN ? "no" : "yes";
+  }
+
+  #rate(notShown) {
+    const { vitals, sensor } = this.model;
+    if (notShown !== null) return [UNKNOWN, ""];
+    if (sensor?.lead_off) return [UNKNOWN, "electrode off"];
+    if (vitals === null) return [UNKNOWN, "waiting for the first beats"];
+    if (!vitals.rate_usable) return [UNKNOWN, `hidden: ${reasonsInWords(vitals.reasons) || "poor signal"}`];
+    if (vitals.heart_rate_bpm === null) return [UNKNOWN, "not known yet"];
+    return [String(Math.round(vitals.heart_rate_bpm)), ""];
+  }
+
+  #updateQuality(notShown) {
+    const vitals = notShown === null ? this.model.vitals : null;
+    const level = qualityLevel(vitals);
+    this.parts.quality.closest(".quality").dataset.level = level;
+    setText(this.parts.quality, vitals ? level : UNKNOWN);
+    setText(this.parts["quality-note"], vitals ? reasonsInWords(vitals.reasons) : "");
+    this.parts["quality-fill"].style.width = `${vitals ? Math.round(vitals.quality * 100) : 0}%`;
+  }
+
+  #updateLastBeat(notShown) {
+    const beat = notShown === null ? this.model.beats.at(-1) : undefined;
+    setText(this.parts["last-beat"], beat ? beatInWords(beat) : UNKNOWN);
+  }
+
+  #updateAlarms() {
+    const { alarms } = this.model;
+    if (alarms === this.shownAlarms) return;
+    this.shownAlarms = alarms;
+    this.parts.alarms.replaceChildren(...alarms.map(alarmItem));
+    this.element.dataset.alarm = alarms.length ? worstPriority(alarms) : "none";
+  }
+}
+
+function alarmItem(alarm) {
+  const item = document.createElement("li");
+  item.className = "alarm";
+  item.dataset.priority = alarm.priority;
+  item.dataset.state = alarm.state;
+  for (const [name, text] of [
+    ["priority", alarm.priority], ["kind", alarm.kind], ["since", alarmInWords(alarm)],
+  ]) {
+    const part = document.createElement("span");
+    part.className = name;
+    part.textContent = text;
+    item.append(part, " ");
+  }
+  return item;
+}
+
+function worstPriority(alarms) {
+  const present = new Set(alarms.map((alarm) => alarm.priority));
+  return ["high", "medium", "low"].find((priority) => present.has(priority));
+}
+
+function qualityLevel(vitals) {
+  if (vitals === null) return "unknown";
+  if (!vitals.rate_usable || vitals.quality < FAIR_QUALITY) return "poor";
+  return vitals.quality < GOOD_QUALITY ? "fair" : "good";
+}
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

@@ -1,0 +1,42 @@
+// ECG paper: 1 mm and 5 mm squares, in CSS millimetres.
+
+export const PX_PER_MM = 96 / 25.4;
+export const MM_PER_S = 25;
+
+export function fitCanvas(canvas) {
+  const ratio = window.devicePixelRatio || 1;
+  const { clientWidth: width, clientHeight: height } = canvas;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  return { context, width, height };
+}
+
+export function colour(element, name) {
+  return getComputedStyle(element).getPropertyValue(`--${name}`).trim();
+}
+
+export function drawPaper(canvas, baselineY) {
+  const { context, width, height } = fitCanvas(canvas);
+  context.fillStyle = colour(canvas, "paper");
+  context.fillRect(0, 0, width, height);
+  for (const [millimetres, name] of [[1, "grid-minor"], [5, "grid-major"]]) {
+    context.strokeStyle = colour(canvas, name);
+    context.lineWidth = 1;
+    context.beginPath();
+    rule(context, millimetres * PX_PER_MM, baselineY, width, height);
+    context.stroke();
+  }
+}
+
+function rule(context, pitch, baselineY, width, height) {
+  for (let x = 0; x <= width; x += pitch) {
+    context.moveTo(Math.round(x) + 0.5, 0);
+    context.lineTo(Math.round(x) + 0.5, height);
+  }
+  for (let y = baselineY % pitch; y <= height; y += pitch) {
+    context.moveTo(0, Math.round(y) + 0.5);
+    context.lineTo(width, Math.round(y) + 0.5);
+  }
+}

@@ -1,0 +1,61 @@
+// What the page says, in a nurse's words.
+
+export const UNKNOWN = "—";
+
+const QUALITY_REASONS = {
+  "gap": "samples missing",
+  "lead off": "electrode off",
+  "flat": "flat line",
+  "clipped": "signal cut off at the limit",
+  "mains": "mains hum",
+  "baseline wander": "baseline wander",
+  "muscle": "muscle noise",
+  "electrode motion": "electrode movement",
+  "implausible rate": "rate not plausible",
+  "detector disagreement": "beats uncertain",
+  "template mismatch": "beats do not match each other",
+};
+
+const ALARM_STATES = {
+  active: "",
+  acknowledged: "acknowledged",
+  latched: "over, not acknowledged",
+  ended: "ended",
+};
+
+export const BEAT_CLASSES = {
+  N: "normal",
+  S: "supraventricular",
+  V: "ventricular",
+  F: "fusion",
+  Q: "unclassifiable",
+};
+
+const clockFormat = new Intl.DateTimeFormat("en-GB", {
+  hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
+});
+const dayFormat = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+
+export function clockTime(unixSeconds) {
+  return clockFormat.format(unixSeconds * 1000);
+}
+
+export function dayAndTime(unixSeconds, nowS) {
+  const day = dayFormat.format(unixSeconds * 1000);
+  const today = dayFormat.format(nowS * 1000);
+  return day === today ? clockTime(unixSeconds) : `${day} ${clockTime(unixSeconds)}`;
+}
+
+export function reasonsInWords(reasons) {
+  return reasons.map((reason) => QUALITY_REASONS[reason] ?? reason).join(", ");
+}
+
+export function alarmInWords(alarm) {
+  const state = ALARM_STATES[alarm.state];
+  return `since ${clockTime(alarm.onset_s)}${state ? `, ${state}` : ""}`;
+}
+
+export function beatInWords(beat) {
+  if (beat.class === null) return "not classified";
+  return `${beat.class} · ${BEAT_CLASSES[beat.class]}, p(abnormal) ${beat.p_abnormal.toFixed(2)}`;
+}
