@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -128,6 +129,8 @@ class SessionTrack:
     def push(self, frame: Frame, now_s: float) -> list[Step]:
         """Take an authentic frame; give the steps that follow from it, in order."""
         sequence = frame.sequence
+        if sequence in self._waiting:
+            return []
         if sequence in self._received:
             return [RepeatedFrame(frame)]
         self._received.add(sequence, sequence)
@@ -189,7 +192,7 @@ def frame_items(frame: Frame) -> list[SampleBlock | Gap]:
     bounds = [0, *edges.tolist(), SAMPLES_PER_FRAME]
     amplitude_uv = frame.steps.astype(np.float64) * MICROVOLTS_PER_STEP
     items: list[SampleBlock | Gap] = []
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in pairwise(bounds):
         start = SampleIndex(frame.first_sample + begin)
         if invalid[begin]:
             items.append(Gap(start, end - begin, GapReason.INVALID))

@@ -93,7 +93,7 @@ class Keyring:
         return tuple(reversed(self._generations.get(device_id, ())))
 
     def add(self, device_id: DeviceId, root_key: bytes) -> int:
-        """Append a generation, durably, and give its number from 1; a known key is kept as it is."""
+        """Append a generation, durably; give its number from 1, which a known key has already."""
         if len(root_key) != ROOT_KEY_BYTES:
             raise KeyringError(f"a root key has {ROOT_KEY_BYTES} bytes")
         known = self._generations.get(device_id, ())

@@ -17,7 +17,7 @@ from Crypto.Hash import SHA256
 from Crypto.Protocol.KDF import HKDF
 from Crypto.Random import get_random_bytes
 
-from gateway.messages import LEGAL_SAMPLE_RATES_HZ, MAX_U32, SALT_BYTES, DeviceId, SessionId
+from gateway.messages import LEGAL_SAMPLE_RATES_HZ, MAX_U32, DeviceId, SessionId
 from gateway.radio.frame_codec import TAG_BYTES, session_info
 
 NONCE_BYTES = 12

@@ -1,5 +1,7 @@
 """Order, grace, gaps and lateness, with the clock in the test's hand."""
 
+from itertools import chain, pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -68,6 +70,11 @@ def test_a_swapped_frame_waits_within_the_grace():
     assert track.deadline_s is None
 
 
+def test_a_repeat_of_what_still_waits_is_no_step():
+    track = SessionTrack(SessionConfig())
+    assert push_all(track, [0, 2, 2, 1, 2]) == [0, 1, 2, ("again", 2)]
+
+
 def test_after_the_grace_the_missing_become_a_gap_and_then_late():
     track = SessionTrack(SessionConfig())
     push_all(track, [0, 3, 4])
@@ -122,7 +129,7 @@ def test_each_frame_is_applied_once_and_the_axis_has_no_hole(order, waits):
     ]
     late = [step[1] for step in steps if isinstance(step, tuple) and step[0] == "late"]
     live = [step for step in steps if isinstance(step, int)]
-    flat = sum(axis, [])
+    flat = list(chain.from_iterable(axis))
     assert flat == list(range(len(flat)))
     assert sorted(live + late) == list(range(12))
 
@@ -134,10 +141,7 @@ def test_sequence_ranges_are_a_set(pairs):
         ranges.add(first, first + extra)
         expected |= set(range(first, first + extra + 1))
     assert {i for i in range(60) if i in ranges} == expected
-    assert all(
-        after[0] > before[1] + 1
-        for before, after in zip(ranges.ranges(), ranges.ranges()[1:], strict=False)
-    )
+    assert all(after[0] > before[1] + 1 for before, after in pairwise(ranges.ranges()))
     assert ranges.first_missing() == min(set(range(60)) - expected)
     assert ranges.covers(3, 6) == ({3, 4, 5, 6} <= expected)
 

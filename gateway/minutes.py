@@ -1,0 +1,85 @@
+"""Findings → one summary for each minute of a session. Pure; a checkpoint keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.messages import BeatClass, Findings, QualityReason, SampleIndex, VitalSigns
+
+MINUTE_S = 60
+SETTLE_S = 5  # beats are finished within this time of their R peak; then the minute is closed
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """One minute of a session's axis. Rates are None where no second of it was usable."""
+
+    start: SampleIndex
+    beats: int
+    abnormal_beats: int
+    heart_rate_min_bpm: float | None
+    heart_rate_mean_bpm: float | None
+    heart_rate_max_bpm: float | None
+    usable_s: int
+    gap_s: int
+
+
+class Minutes:
+    """Counts a session's beats and seconds by minute; `push` gives each minute once, closed."""
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._samples = MINUTE_S * sample_rate_hz
+        self._settle = SETTLE_S * sample_rate_hz
+        self._beats: list[tuple[int, bool]] = []
+        self._seconds: list[VitalSigns] = []
+        self._open: int | None = None
+
+    def push(self, findings: Findings) -> list[Minute]:
+        """Take the next findings; give the minutes that they close."""
+        self._beats += [
+            (beat.r_sample, beat.label is not None and beat.label.beat_class != BeatClass.NORMAL)
+            for beat in findings.beats
+        ]
+        self._seconds += findings.vitals
+        if self._open is None and self._seconds:
+            self._open = self._seconds[0].start // self._samples
+        closed = []
+        while self._seconds and self._is_settled(self._seconds[-1].start):
+            closed.append(self._close())
+        return closed
+
+    def finish(self) -> list[Minute]:
+        """The session is over: its last, shorter minutes."""
+        closed = []
+        while self._beats or self._seconds:
+            closed.append(self._close())
+        return closed
+
+    def _is_settled(self, now: int) -> bool:
+        assert self._open is not None
+        return now >= (self._open + 1) * self._samples + self._settle
+
+    def _close(self) -> Minute:
+        if self._open is None:
+            self._open = self._beats[0][0] // self._samples
+        start, end = self._open * self._samples, (self._open + 1) * self._samples
+        beats = [abnormal for r_sample, abnormal in self._beats if r_sample < end]
+        seconds = [second for second in self._seconds if second.start < end]
+        self._beats = [beat for beat in self._beats if beat[0] >= end]
+        self._seconds = self._seconds[len(seconds) :]
+        self._open += 1
+        return _summarise(SampleIndex(start), beats, seconds)
+
+
+def _summarise(start: SampleIndex, beats: list[bool], seconds: list[VitalSigns]) -> Minute:
+    rates = [s.heart_rate_bpm for s in seconds if s.heart_rate_bpm is not None]
+    return Minute(
+        start,
+        beats=len(beats),
+        abnormal_beats=sum(beats),
+        heart_rate_min_bpm=min(rates, default=None),
+        heart_rate_mean_bpm=sum(rates) / len(rates) if rates else None,
+        heart_rate_max_bpm=max(rates, default=None),
+        usable_s=sum(second.quality.rate_usable for second in seconds),
+        gap_s=sum(QualityReason.GAP in second.quality.reasons for second in seconds),
+    )
