@@ -1,0 +1,96 @@
+"""What the uploader needs from the outside: rows to send, and somewhere to send them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Lane(enum.StrEnum):
+    """The outbox's lanes, in the order in which they are served."""
+
+    ALARM = "alarm"
+    SUMMARY = "summary"
+    WAVEFORM = "waveform"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One row that the gateway wants delivered.
+
+    `id` only orders the rows of a lane; a restored backup may give it again. `message_id` was
+    made once with the row and names it for ever. `payload` is a JSON object.
+    """
+
+    id: int
+    message_id: str
+    lane: Lane
+    kind: str
+    created_s: float  # Unix time
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxVersion:
+    """`commit` is another one after each commit; `file` after the database was replaced, say by
+    a restored backup: the ids then begin anew."""
+
+    file: int
+    commit: int
+
+
+class Outbox(Protocol):
+    """The gateway's outbox, read-only."""
+
+    def version(self) -> OutboxVersion | None:
+        """What to compare with the last one; None where there is no outbox yet."""
+        ...
+
+    def pending(self, lane: Lane, after_id: int, limit: int) -> Sequence[OutboxRow]:
+        """At most `limit` rows of the lane with a greater id, in order of id."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One message as it goes on the wire; a receiver drops a repeat by its `message_id`."""
+
+    topic: str
+    payload: bytes
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The broker has acknowledged the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryLater:
+    """Not now; the same message may well pass later.
+
+    `unanswered` says that the message went out and the connection ended without a word on it.
+    """
+
+    reason: str
+    unanswered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """This message will never pass as it is."""
+
+    reason: str
+
+
+Answer = Delivered | TryLater | Refused
+
+
+class Publisher(Protocol):
+    """Brings one message to the cloud. The peer's faults are answers, never exceptions."""
+
+    async def publish(self, envelope: Envelope) -> Answer: ...
+
+    async def close(self) -> None: ...
