@@ -314,6 +314,20 @@ class BedState(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Minute:
+    """One minute of a session's axis. Rates are None where no second of it was usable."""
+
+    start: SampleIndex
+    beats: int
+    abnormal_beats: int
+    heart_rate_min_bpm: float | None
+    heart_rate_mean_bpm: float | None
+    heart_rate_max_bpm: float | None
+    usable_s: int
+    gap_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """What one push of signal brought to light, in the order of the sample axis."""
 
@@ -321,3 +335,4 @@ class Findings:
     beats: tuple[Beat, ...] = ()
     vitals: tuple[VitalSigns, ...] = ()
     events: tuple[RhythmEvent, ...] = ()
+    minutes: tuple[Minute, ...] = ()

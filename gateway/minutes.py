@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from gateway.messages import BeatClass, Findings, QualityReason, SampleIndex, VitalSigns
+from gateway.messages import Beat, BeatClass, Minute, QualityReason, SampleIndex, VitalSigns
 
 MINUTE_S = 60
-SETTLE_S = 5  # beats are finished within this time of their R peak; then the minute is closed
-
-
-@dataclass(frozen=True, slots=True)
-class Minute:
-    """One minute of a session's axis. Rates are None where no second of it was usable."""
-
-    start: SampleIndex
-    beats: int
-    abnormal_beats: int
-    heart_rate_min_bpm: float | None
-    heart_rate_mean_bpm: float | None
-    heart_rate_max_bpm: float | None
-    usable_s: int
-    gap_s: int
+SETTLE_S = 10  # beats, also those that search-back finds, are finished by then
 
 
 class Minutes:
@@ -34,13 +20,13 @@ class Minutes:
         self._seconds: list[VitalSigns] = []
         self._open: int | None = None
 
-    def push(self, findings: Findings) -> list[Minute]:
-        """Take the next findings; give the minutes that they close."""
+    def push(self, beats: Sequence[Beat], seconds: Sequence[VitalSigns]) -> list[Minute]:
+        """Take the next beats and seconds; give the minutes that they close."""
         self._beats += [
             (beat.r_sample, beat.label is not None and beat.label.beat_class != BeatClass.NORMAL)
-            for beat in findings.beats
+            for beat in beats
         ]
-        self._seconds += findings.vitals
+        self._seconds += seconds
         if self._open is None and self._seconds:
             self._open = self._seconds[0].start // self._samples
         closed = []

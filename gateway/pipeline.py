@@ -32,6 +32,7 @@ from gateway.messages import (
     SampleIndex,
     VitalSigns,
 )
+from gateway.minutes import Minutes
 from gateway.rhythm import RhythmAnalyser
 
 JUDGED_SECONDS = 16  # a beat that search-back found lies no further back (its signal: 8 s)
@@ -65,6 +66,7 @@ class Pipeline:
         self._cutter = BeatWindowCutter(sample_rate_hz)
         self._meter = QualityMeter(sample_rate_hz)
         self._rhythm = RhythmAnalyser(sample_rate_hz, limits)
+        self._minutes = Minutes(sample_rate_hz)
         self._judgement_lag = round(PEAK_DELAY_S * sample_rate_hz)
         self._end: SampleIndex | None = None
         self._peaks: deque[RPeak] = deque()  # whose beat is not finished
@@ -85,7 +87,10 @@ class Pipeline:
         for start, end in self._cuts(item):
             self._take(_piece(item, start, end), _piece(filtered, start, end), found)
         blocks = (filtered,) if isinstance(filtered, SampleBlock) else ()
-        return Findings(blocks, tuple(found.beats), tuple(found.vitals), tuple(found.events))
+        minutes = self._minutes.push(found.beats, found.vitals)
+        return Findings(
+            blocks, tuple(found.beats), tuple(found.vitals), tuple(found.events), tuple(minutes)
+        )
 
     def finish(self) -> Findings:
         """The last findings: the session is over.
@@ -98,7 +103,9 @@ class Pipeline:
         self._windows.extend(self._cutter.finish())
         beats = self._finish_beats(list(self._windows))
         self._windows.clear()
-        return Findings(beats=tuple(beats), events=tuple(self._rhythm.finish(self._end)))
+        events = tuple(self._rhythm.finish(self._end))
+        minutes = [*self._minutes.push(beats, ()), *self._minutes.finish()]
+        return Findings(beats=tuple(beats), events=events, minutes=tuple(minutes))
 
     def _filter(self, item: SampleBlock | Gap) -> SampleBlock | Gap:
         if isinstance(item, Gap):
