@@ -2,15 +2,18 @@ PYTHON ?= python3
 PORT ?= 8080
 SENSORS ?= 1
 RECORD ?=
+ECG_DATA ?= ../shared/data
 
 # What a command needs beyond Python: Debian packages that packaging/require.sh finds or installs.
 SYSTEM_PACKAGES = python3-venv
 TEST_PACKAGES = $(SYSTEM_PACKAGES) chromium chromium-driver dbus mosquitto
 
-# The two processors and three Pythons that every lock file must serve without a compiler.
+# A lock file for each extra; all but training's must install without a compiler on each of these.
+EXTRAS = demo dev bench train
+PORTABLE = gateway demo dev bench
 PLATFORMS = x86_64-manylinux_2_36 aarch64-manylinux_2_36
 PYTHONS = 3.11 3.12 3.13
-LOCKS = gateway demo dev bench
+COMPILE = .venv-lock/bin/uv pip compile -q --upgrade --group build
 
 DEV = .venv-dev/bin
 
@@ -18,7 +21,7 @@ DEV = .venv-dev/bin
 
 .PHONY: help
 help:  ## this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ?' '/^[a-z-]+:.*##/ { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: .venv-demo/installed  ## start the gateway with virtual sensors: RECORD=wfdb/record SENSORS=4 PORT=8080
@@ -56,13 +59,24 @@ accuracy: .venv-bench/installed  ## R peaks and labels on all of MIT-BIH (needs 
 model: .venv-train/installed  ## train and quantise the network from MIT-BIH (needs ECG_DATA)
 	.venv-train/bin/python -m model.train
 
+.PHONY: recordings
+recordings: .venv-demo/installed  ## download the recordings of real ECG that tests want into ECG_DATA
+	.venv-demo/bin/python -c 'import sys, wfdb; \
+	    [wfdb.dl_database(name, f"{sys.argv[1]}/{name}") for name in ("mitdb", "nstdb", "vfdb")]' \
+	    $(ECG_DATA)
+
 .PHONY: lock
 lock: .venv-lock/installed  ## upgrade every dependency and write the lock files anew
-	.venv-lock/bin/uv pip compile -q --upgrade --group build pyproject.toml -o requirements/gateway.txt
-	for extra in demo dev bench train; do \
-	    .venv-lock/bin/uv pip compile -q --upgrade --group build pyproject.toml \
-	        --extra $$extra -o requirements/$$extra.txt || exit; \
+	$(COMPILE) --group lock -o requirements/lock.txt
+	$(COMPILE) pyproject.toml -o requirements/gateway.txt
+	for extra in $(EXTRAS); do \
+	    $(COMPILE) pyproject.toml --extra $$extra -o requirements/$$extra.txt || exit; \
 	done
+	for platform in $(PLATFORMS); do for python in $(PYTHONS); do for lock in $(PORTABLE); do \
+	    .venv-lock/bin/uv pip install -q --no-config --dry-run --target .venv-lock/nowhere --no-deps \
+	        --only-binary :all: --require-hashes --python-platform $$platform \
+	        --python-version $$python -r requirements/$$lock.txt || exit; \
+	done; done; done
 
 .PHONY: clean
 clean:  ## remove what make made

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-FETCH_RECORDINGS = "python -m wfdb.io.download mitdb ECG_DATA/mitdb"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -17,8 +16,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = reporter.stats.get("skipped", [])
-    if session.config.getoption("--fail-on-skip") and skipped and exitstatus == pytest.ExitCode.OK:
+    forbidden = session.config.getoption("--fail-on-skip") and reporter.stats.get("skipped")
+    if forbidden and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -27,5 +26,5 @@ def ecg_data() -> Path:
     """The folder of real recordings; the test is skipped where there is none."""
     folder = Path(os.environ.get("ECG_DATA", PROJECT / "../shared/data")).resolve()
     if not (folder / "mitdb").is_dir():
-        pytest.skip(f"no recordings in {folder}; fetch them with: {FETCH_RECORDINGS}")
+        pytest.skip(f"no recordings in {folder}; fetch them: make recordings ECG_DATA={folder}")
     return folder
