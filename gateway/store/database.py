@@ -21,7 +21,8 @@ from gateway.store.schema import SCHEMA_REVISION, alembic_version
 CHECK_BUDGET_S = 5.0  # monitoring starts within 10 s, however large the file has grown
 CHECK_STEP = 10_000  # SQLite's instructions between two looks at the clock
 BUSY_TIMEOUT_S = 5.0  # a backup or a person's sqlite3 shell may hold the file for a moment
-PAGE_BYTES = 4096
+PAGE_BYTES = 1024  # each index leaf that a batch touches is written whole: 10 × falls to 7 ×
+WAL_PAGES = 4000  # 4 MB before the WAL is folded back: a leaf written often is folded back once
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _SIDE_FILES = ("", "-wal", "-shm")
 
@@ -87,6 +88,7 @@ def reader_engine(path: Path) -> Engine:
 def _prepare_writer(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
 

@@ -18,13 +18,15 @@ from sqlalchemy.exc import OperationalError
 
 from gateway.config import StoreConfig
 from gateway.store.database import writer_engine
-from gateway.store.entries import AlarmChanged, BedCommand, Entry, StoredFrame
+from gateway.store.entries import AlarmChanged, BedCommand, BedCommandRefused, Entry, StoredFrame
+from gateway.store.retention import SECONDS_PER_DAY
 from gateway.store.transactions import Commit, StoreWriter
 
 MAX_QUEUED_FRAMES = 2048  # 3 min of 8 sensors at 250 Hz, 1 MB; what is beyond stays in the sensors
 FRAMES_PER_COMMIT = 128  # more than 5 s of 8 live sensors: a backlog is acknowledged as it comes
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 30.0  # somebody who frees space on the disk sees it work soon
+RETENTION_INTERVAL_S = 60.0  # after start-up, too: a restart replays before anything is removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,18 @@ class _Queued:
     def is_urgent(self) -> bool:
         return self.answer is not None or isinstance(self.entry, AlarmChanged)
 
+    def drop(self) -> None:
+        if self.answer is not None:
+            self.answer.cancel()
+
+    def settle(self, refusal: BedCommandRefused | None) -> None:
+        if self.answer is None:
+            return
+        if refusal is None:
+            self.answer.set_result(None)
+        else:
+            self.answer.set_exception(refusal)
+
 
 class Recorder:
     """Owns the write connection. `record` and `command` never wait for the disk."""
@@ -64,11 +78,14 @@ class Recorder:
     ) -> None:
         """`on_committed` is called on the recorder's thread, after each commit."""
         self._writer = StoreWriter(writer_engine(path), now)
+        self._now = now
         self._interval_s = config.commit_interval_s
+        self._waveforms_s = config.waveform_days * SECONDS_PER_DAY
         self._on_committed = on_committed
         self._changed = threading.Condition()
         self._queue: list[_Queued] = []
-        self._oldest_s = 0.0  # monotonic time at which the queue's first entry came
+        self._commit_due_s = 0.0  # monotonic; counts while the queue holds something
+        self._retention_due_s = time.monotonic() + RETENTION_INTERVAL_S
         self._urgent = False
         self._closing = False
         self._frames_held = 0  # queued, or taken and not yet durable
@@ -88,6 +105,8 @@ class Recorder:
             self._changed.notify()
         self._thread.join()
         self._writer.close()
+        for queued in self._queue:  # the disk failed to the last
+            queued.drop()
 
     def record(self, entry: Entry) -> bool:
         """Take an entry. False only for a frame for which there is no room.
@@ -125,37 +144,55 @@ class Recorder:
                 self._frames_held += 1
             self._urgent |= queued.is_urgent or self._frames_held >= FRAMES_PER_COMMIT
             if not self._queue:
-                self._oldest_s = time.monotonic()
+                self._commit_due_s = time.monotonic() + self._interval_s
             self._queue.append(queued)
             if self._urgent or len(self._queue) == 1:
                 self._changed.notify()
         return True
 
     def _run(self) -> None:
-        while batch := self._next_batch():
+        while (batch := self._next_batch()) is not None:
+            if not batch:
+                self._remove_old_frames()
+                continue
             commit = self._write(batch)
             if commit is None:
+                self._queue = batch + self._queue
                 return
             self._settle(batch, commit)
 
-    def _next_batch(self) -> list[_Queued]:
-        """Wait until entries are due; empty only when closing and all is written."""
+    def _next_batch(self) -> list[_Queued] | None:
+        """Wait until entries are due. Empty: retention is; None: closing, and all is written."""
         with self._changed:
-            while not self._due():
-                self._changed.wait(self._wait_s())
+            while not (self._closing or self._commit_is_due() or self._retention_is_due()):
+                self._changed.wait(self._next_due_s() - time.monotonic())
+            if not self._closing and not self._commit_is_due():
+                return []
             batch, self._queue = self._queue, []
             self._urgent = False
-            return batch
+            return batch or None
 
-    def _due(self) -> bool:
-        if self._closing or (self._urgent and self._queue):
-            return True
-        return bool(self._queue) and time.monotonic() >= self._oldest_s + self._interval_s
+    def _commit_is_due(self) -> bool:
+        return bool(self._queue) and (self._urgent or time.monotonic() >= self._commit_due_s)
 
-    def _wait_s(self) -> float | None:
+    def _retention_is_due(self) -> bool:
+        return time.monotonic() >= self._retention_due_s
+
+    def _next_due_s(self) -> float:
         if not self._queue:
-            return None
-        return max(0.0, self._oldest_s + self._interval_s - time.monotonic())
+            return self._retention_due_s
+        return min(self._commit_due_s, self._retention_due_s)
+
+    def _remove_old_frames(self) -> None:
+        """One step; the next follows at once if more is due, but commits go first."""
+        try:
+            more = self._writer.remove_old_frames(self._now() - self._waveforms_s)
+        except OperationalError as error:
+            more = False
+            with self._changed:
+                self._failing_because = str(error.orig)
+        if not more:
+            self._retention_due_s = time.monotonic() + RETENTION_INTERVAL_S
 
     def _write(self, batch: list[_Queued]) -> Commit | None:
         """Try until the disk takes it; None where it failed and the recorder is closing."""
@@ -191,10 +228,5 @@ class Recorder:
 
     def _settle(self, batch: list[_Queued], commit: Commit) -> None:
         for place, queued in enumerate(batch):
-            if queued.answer is not None:
-                refusal = commit.refused.get(place)
-                if refusal is None:
-                    queued.answer.set_result(None)
-                else:
-                    queued.answer.set_exception(refusal)
+            queued.settle(commit.refused.get(place))
         self._on_committed(commit)

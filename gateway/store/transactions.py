@@ -45,6 +45,7 @@ from gateway.store.reports import (
     report_alarm,
     report_summary,
 )
+from gateway.store.retention import remove_old_frames
 from gateway.store.schema import beats, checkpoints, events, frames, gaps, sessions
 
 FRAME_CONFLICT = "frame conflict"
@@ -104,6 +105,11 @@ class StoreWriter:
         self._journal_id = transaction.journal_id
         self._sessions.trim()
         return commit
+
+    def remove_old_frames(self, before_s: float) -> bool:
+        """One step of retention in a transaction of its own; True if more may be due."""
+        with self._engine.begin() as connection:
+            return remove_old_frames(connection, before_s)
 
     def close(self) -> None:
         self._engine.dispose()
