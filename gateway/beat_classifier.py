@@ -1,0 +1,196 @@
+"""The port through which a beat gets its label, and the card that every model brings along.
+
+A model is only as good as the match between what it was trained on and what it is given. The
+card states the first; `load_card` refuses a model that this gateway would feed something else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.dsp.beat_windows import R_POSITION
+from gateway.dsp.filters import HIGH_PASS_HZ, LOW_PASS_HZ
+from gateway.messages import (
+    BEAT_WINDOW_RATE_HZ,
+    BEAT_WINDOW_SAMPLES,
+    BeatClass,
+    BeatLabel,
+    BeatWindow,
+)
+
+MAX_CARD_BYTES = 65_536  # a card is about 5 KB; anything larger is not a card
+MIN_MAX = "min-max"
+Field = TypeVar("Field")
+
+
+class ModelRefused(Exception):
+    """A model or its card does not fit this gateway; `reason` names the field that differs."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _require(condition: bool, reason: str) -> None:
+    if not condition:
+        raise ModelRefused(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How the model did on one split, in percent, and the command that measured it."""
+
+    data: str
+    split: str
+    arithmetic: str  # "int8" or "float32"
+    command: str
+    percent: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a model was trained on, what it takes and gives, and how it scored.
+
+    Raises `ModelRefused` where this gateway's windows are not the ones that it was trained on.
+    """
+
+    name: str
+    sha256: str  # of the .tflite file, lower-case hex
+    sample_rate_hz: int
+    window_samples: int
+    r_position: int  # index of the R peak in the window
+    filter_band_hz: tuple[float, float]
+    normalisation: str
+    inputs: tuple[str, ...]
+    labels: tuple[str, ...]  # order of the class output
+    abnormal_threshold: float  # p_abnormal from which on a beat is not N
+    split: dict[str, list[str]]  # part -> records
+    training: dict[str, str]  # data source, command, commit, seed, versions
+    scores: tuple[Score, ...]
+
+    def __post_init__(self) -> None:
+        _require(len(self.sha256) == 64, "sha256 is not 64 hex digits")
+        _require(
+            self.sample_rate_hz == BEAT_WINDOW_RATE_HZ,
+            f"sample_rate_hz is {self.sample_rate_hz}, beat windows have {BEAT_WINDOW_RATE_HZ}",
+        )
+        _require(
+            self.window_samples == BEAT_WINDOW_SAMPLES,
+            f"window_samples is {self.window_samples}, beat windows have {BEAT_WINDOW_SAMPLES}",
+        )
+        _require(
+            self.r_position == R_POSITION,
+            f"r_position is {self.r_position}, beat windows have R at {R_POSITION}",
+        )
+        band_hz = (HIGH_PASS_HZ, LOW_PASS_HZ)
+        _require(
+            self.filter_band_hz == band_hz,
+            f"filter_band_hz is {self.filter_band_hz}, beat windows are filtered {band_hz}",
+        )
+        _require(self.normalisation == MIN_MAX, f"normalisation {self.normalisation!r} is unknown")
+        _require(self.inputs == ("window",), f"inputs are {self.inputs}, only 'window' is given")
+        self._check_outputs()
+
+    def _check_outputs(self) -> None:
+        known = {beat_class.value for beat_class in BeatClass}
+        unknown = sorted(set(self.labels) - known)
+        _require(not unknown, f"labels hold {', '.join(unknown)}, which is no AAMI class")
+        _require(
+            len(set(self.labels)) == len(self.labels) and BeatClass.NORMAL in self.labels,
+            "labels name a class twice, or not N",
+        )
+        _require(len(self.labels) >= 2, "labels name no abnormal class")
+        _require(0.0 < self.abnormal_threshold < 1.0, "abnormal_threshold is not within 0–1")
+
+    @property
+    def short_hash(self) -> str:
+        """What stored labels carry to say which model gave them."""
+        return self.sha256[:8]
+
+
+class BeatClassifier(Protocol):
+    """Gives each beat p(abnormal) and its AAMI class."""
+
+    @property
+    def card(self) -> ModelCard: ...
+
+    def classify(self, windows: Sequence[BeatWindow]) -> list[BeatLabel]:
+        """One label for each window, in order; every window must hold samples."""
+        ...
+
+
+def scale_min_max(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale each window (last axis) to 0–1; a flat window becomes all zeros.
+
+    Gain and offset of the front end are gone after this, as in Kachuee et al. 2018.
+    """
+    low = samples.min(axis=-1, keepdims=True)
+    span = samples.max(axis=-1, keepdims=True) - low
+    scaled = np.zeros_like(samples)
+    np.divide(samples - low, span, out=scaled, where=span > 0)
+    return scaled
+
+
+def load_card(path: Path) -> ModelCard:
+    """Read and check the card at `path`; raises `ModelRefused`."""
+    fields = _CardFields(path)
+    return ModelCard(
+        name=fields.take("name", str),
+        sha256=fields.take("sha256", str),
+        sample_rate_hz=fields.take("sample_rate_hz", int),
+        window_samples=fields.take("window_samples", int),
+        r_position=fields.take("r_position", int),
+        filter_band_hz=fields.take_band("filter_band_hz"),
+        normalisation=fields.take("normalisation", str),
+        inputs=tuple(map(str, fields.take("inputs", list))),
+        labels=tuple(map(str, fields.take("labels", list))),
+        abnormal_threshold=fields.take("abnormal_threshold", float),
+        split=fields.take("split", dict),
+        training=fields.take("training", dict),
+        scores=fields.take_scores("scores"),
+    )
+
+
+class _CardFields:
+    """The JSON object of a card, from which fields are taken by name and type."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with path.open("rb") as card_file:
+                content = card_file.read(MAX_CARD_BYTES + 1)
+        except OSError as error:
+            raise ModelRefused(f"card {path} can't be read: {error.strerror}") from error
+        _require(len(content) <= MAX_CARD_BYTES, f"card {path} exceeds {MAX_CARD_BYTES} bytes")
+        try:
+            values = json.loads(content)
+        except ValueError as error:
+            raise ModelRefused(f"card {path} is not JSON: {error}") from error
+        _require(isinstance(values, dict), f"card {path} is not a JSON object")
+        self._values: dict[str, object] = values
+
+    def take(self, name: str, kind: type[Field]) -> Field:
+        _require(name in self._values, f"the card lacks {name}")
+        value = self._values[name]
+        if not isinstance(value, kind):
+            raise ModelRefused(f"{name} is {value!r:.80}, not of type {kind.__name__}")
+        return value
+
+    def take_band(self, name: str) -> tuple[float, float]:
+        match self.take(name, list):
+            case [float(low), float(high)]:
+                return low, high
+            case other:
+                raise ModelRefused(f"{name} is {other!r:.80}, not two frequencies")
+
+    def take_scores(self, name: str) -> tuple[Score, ...]:
+        try:
+            return tuple(Score(**score) for score in self.take(name, list))
+        except TypeError as error:
+            raise ModelRefused(f"{name}: {error}") from error

@@ -1,0 +1,143 @@
+"""What a finished model says of every beat of a test part, and how good that is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+from gateway.messages import BeatClass, BeatWindow, SampleIndex
+from gateway.tflite_classifier import TfliteClassifier
+from model.beats import NOT_A_BEAT, Beats
+from model.experiments import Experiment
+from model.scores import CLASSES, auc, binary_scores, class_scores, confusion, percent
+
+RECORD_HOURS = 650_000 / 360 / 3600  # every MIT-BIH record has 650,000 samples
+NO_LABEL = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Beats of a test part and a model's word on each; a beat without a window gets p = 0.
+
+    `labels` hold the AAMI class, "" where there is none; `names_classes` is False for the
+    specified network, which only tells N from the rest (the rest is then "Q").
+    """
+
+    beats: Beats
+    p_abnormal: NDArray[np.float64]
+    labels: NDArray[np.str_]
+    names_classes: bool
+
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> Predictions:
+        return Predictions(
+            self.beats[chosen], self.p_abnormal[chosen], self.labels[chosen], self.names_classes
+        )
+
+    def confusion(self) -> NDArray[np.int64]:
+        return confusion(self.beats.aami, self.labels)
+
+    def scores(self, hours: float) -> dict[str, float]:
+        """Percent, but for `false_positives_per_hour` and the number of rows `n`.
+
+        A missed beat, or one without a window, counts as a miss; a false detection is an error
+        of accuracy, and a false positive where it was called abnormal.
+        """
+        is_abnormal = self.beats.is_abnormal
+        called_abnormal = np.isin(self.labels, CLASSES[1:])
+        labelled_beat = self.beats.is_beat & (self.labels != NO_LABEL)
+        correct = labelled_beat & (is_abnormal == called_abnormal)
+        scores = binary_scores(is_abnormal, called_abnormal)
+        scores["accuracy"] = percent(int(correct.sum()), len(self.beats))
+        scores["auc"] = auc(is_abnormal, self.p_abnormal)
+        if self.names_classes:
+            scores |= class_scores(self.confusion())
+        false_positives = int((called_abnormal & ~is_abnormal).sum())
+        scores["false_positives_per_hour"] = false_positives / hours
+        return {name: round(value, 2) for name, value in scores.items()} | {"n": len(self.beats)}
+
+
+def recorded_hours(experiment: Experiment, all_beats: Beats, test: Beats) -> float:
+    """Hours of ECG that the test part stands for."""
+    if experiment.split == "random":
+        return len(set(all_beats.record)) * RECORD_HOURS * len(test) / len(all_beats)
+    return len(set(test.record)) * RECORD_HOURS
+
+
+def int8_predictions(experiment: Experiment, beats: Beats) -> Predictions:
+    """The served network goes through the gateway's own classifier."""
+    if experiment.network == "shipped":
+        return _served_predictions(experiment.tflite_path, beats)
+    p_abnormal = _int8_p_abnormal(experiment.tflite_path, beats.network_input)
+    return _binary_predictions(beats, p_abnormal, card(experiment)["abnormal_threshold"])
+
+
+def float_predictions(experiment: Experiment, beats: Beats) -> Predictions:
+    """The float model that training left in build/models."""
+    import keras  # the "train" extra; re-scoring the artefacts does without it
+
+    outputs = keras.models.load_model(experiment.keras_path).predict(
+        beats.network_input, batch_size=1024, verbose=0
+    )
+    threshold = card(experiment)["abnormal_threshold"]
+    p_abnormal = outputs["p_abnormal"][:, 0].astype(np.float64)
+    if experiment.network == "specified":
+        return _binary_predictions(beats, p_abnormal, threshold)
+    likeliest = 1 + outputs["aami_class"][:, 1:].argmax(axis=1)  # an abnormal class
+    labels = np.where(p_abnormal < threshold, CLASSES[0], np.array(CLASSES)[likeliest])
+    return _without_missed(beats, p_abnormal, labels, names_classes=True)
+
+
+def card(experiment: Experiment) -> dict[str, Any]:
+    """As written: the gateway's `load_card` refuses, rightly, a model of the public cut."""
+    fields: dict[str, Any] = json.loads(experiment.card_path.read_text())
+    return fields
+
+
+def _served_predictions(tflite_path: Path, beats: Beats) -> Predictions:
+    classifier = TfliteClassifier(tflite_path)
+    windows = [BeatWindow(SampleIndex(0), None, samples) for samples in beats.windows]
+    labels = classifier.classify(windows)
+    return _without_missed(
+        beats,
+        np.array([label.p_abnormal for label in labels]),
+        np.array([label.beat_class.value for label in labels]),
+        names_classes=True,
+    )
+
+
+def _binary_predictions(
+    beats: Beats, p_abnormal: NDArray[np.float64], threshold: float
+) -> Predictions:
+    labels = np.where(p_abnormal < threshold, BeatClass.NORMAL.value, BeatClass.UNKNOWN.value)
+    return _without_missed(beats, p_abnormal, labels, names_classes=False)
+
+
+def _without_missed(
+    beats: Beats, p_abnormal: NDArray[np.float64], labels: NDArray[np.str_], names_classes: bool
+) -> Predictions:
+    return Predictions(
+        beats,
+        np.where(beats.has_window, p_abnormal, 0.0),
+        np.where(beats.has_window, labels, NOT_A_BEAT),
+        names_classes,
+    )
+
+
+def _int8_p_abnormal(tflite_path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    interpreter = Interpreter(str(tflite_path), num_threads=1)
+    given, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    interpreter.resize_tensor_input(given["index"], inputs.shape)
+    interpreter.allocate_tensors()
+    scale, zero_point = given["quantization"]
+    steps = np.clip(np.rint(inputs / scale) + zero_point, -128, 127).astype(np.int8)
+    interpreter.set_tensor(given["index"], steps)
+    interpreter.invoke()
+    scale, zero_point = output["quantization"]
+    output_steps = interpreter.get_tensor(output["index"])[:, 0].astype(np.float64)
+    return scale * (output_steps - zero_point)
