@@ -131,7 +131,7 @@ class SecurityEvent:
 class OutboxDelivered:
     """The cloud has acknowledged these rows; they may go."""
 
-    outbox_ids: tuple[int, ...]
+    message_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What waits for the cloud: rows made in the transaction of what they speak of.
 
-A message's id is a hash over its own words and this gateway, so the same fact always carries the
-same id, also from a restored backup; the cloud's tables drop the repeat. cloud_sync reads here
-(read-only) and keeps what was delivered in a database of its own.
+A message's id is a hash over its own words and this store's uuid, so the same fact always carries
+the same id, also from a restored backup; the cloud's tables drop the repeat. cloud_sync reads here
+(read-only) and keeps what was delivered in a database of its own; by it the recorder prunes.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy import select
 
@@ -20,7 +22,14 @@ from gateway.store.database import reader_engine
 from gateway.store.schema import outbox
 
 PAYLOAD_VERSION = 1
+PRUNED_AT_ONCE = 500  # rows of one short transaction of the recorder
 MESSAGE_ID_HEX_DIGITS = 32  # 128 bits: no two messages of all gateways meet by chance
+
+_PRIMARY_CODE = 0xFF  # of SQLite's extended result codes
+_DELIVERED = """
+    SELECT message_id FROM main.outbox JOIN cloud.settled USING (message_id)
+    WHERE outcome = 'delivered' ORDER BY outbox.id LIMIT ?
+"""
 
 JsonValue = str | int | float | bool | None
 
@@ -46,17 +55,16 @@ class OutboxRow:
 
 
 def outbox_values(
-    lane: Lane, kind: str, gateway_id: str, created_s: float, facts: Mapping[str, JsonValue]
+    lane: Lane, kind: str, store_uuid: str, created_s: float, facts: Mapping[str, JsonValue]
 ) -> dict[str, JsonValue]:
-    """A row of the table. The id covers gateway, kind and facts, not when the row was made."""
-    words = {"version": PAYLOAD_VERSION, "message": kind, "gateway": gateway_id, **facts}
-    digest = hashlib.sha256(_json(words).encode()).hexdigest()[:MESSAGE_ID_HEX_DIGITS]
-    payload = _json({"id": digest, **words})
+    """A row of the table. The id covers store, kind and facts, not when the row was made."""
+    payload = _json({"version": PAYLOAD_VERSION, **facts})
+    digest = hashlib.sha256(f"{store_uuid} {kind} {payload}".encode()).hexdigest()
     return {
         "lane": lane.value,
         "kind": kind,
         "created_s": created_s,
-        "message_id": digest,
+        "message_id": digest[:MESSAGE_ID_HEX_DIGITS],
         "payload": payload,
     }
 
@@ -83,6 +91,24 @@ class OutboxReader:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def delivered_message_ids(path: Path, delivered: Path) -> tuple[str, ...]:
+    """Oldest rows of the outbox that cloud_sync's own database says were delivered.
+
+    Empty where that database is absent, or closed with its side files gone: WAL needs its owner.
+    """
+    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+    try:
+        connection.execute("ATTACH ? AS cloud", (f"file:{quote(str(delivered))}?mode=ro",))
+        rows = connection.execute(_DELIVERED, (PRUNED_AT_ONCE,)).fetchall()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_CANTOPEN:
+            raise
+        return ()
+    finally:
+        connection.close()
+    return tuple(message_id for (message_id,) in rows)
 
 
 def _json(words: Mapping[str, JsonValue]) -> str:

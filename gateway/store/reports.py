@@ -50,6 +50,7 @@ def report_alarm(
     keys = {"bed_id": entry.bed, "stay_id": stay_id, "session_id": session_row_id}
     connection.execute(_UPSERT_ALARM, {**keys, **alarm})
     bed = connection.scalar(select(beds.c.name).where(beds.c.id == entry.bed))
+    alarm["alarm"] = alarm.pop("kind")  # the envelope says `kind` of the message itself
     facts = {"bed": bed, "stay_admitted_s": _admitted_s(connection, stay_id), **alarm}
     _send(connection, Lane.ALARM, "alarm", now_s, facts, entry.session)
 
@@ -87,7 +88,7 @@ def note_security_event(connection: Connection, entry: SecurityEvent) -> None:
 
 
 def remove_delivered(connection: Connection, entry: OutboxDelivered) -> None:
-    connection.execute(delete(outbox).where(outbox.c.id.in_(entry.outbox_ids)))
+    connection.execute(delete(outbox).where(outbox.c.message_id.in_(entry.message_ids)))
 
 
 def _admitted_s(connection: Connection, stay_id: StayId | None) -> float | None:
@@ -102,11 +103,11 @@ def _send(
     facts: dict[str, JsonValue],
     session: SessionId | None,
 ) -> None:
-    gateway_id = connection.scalars(select(installation.c.gateway_id)).one()
+    store_uuid = connection.scalars(select(installation.c.uuid)).one()
     source = {
         "device": None if session is None else device_name(session.device_id),
         "boot_id": None if session is None else session.boot_id,
         "salt": None if session is None else session.salt.hex(),
     }
-    values = outbox_values(lane, kind, gateway_id, now_s, {**source, **facts})
+    values = outbox_values(lane, kind, store_uuid, now_s, {**source, **facts})
     connection.execute(_INSERT_OUTBOX, values)

@@ -51,7 +51,7 @@ def _stay() -> Column[int]:
 installation = _table(
     "installation",
     Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
-    Column("gateway_id", Text, nullable=False),
+    Column("uuid", Text, nullable=False),
 )
 
 beds = _table(
@@ -209,6 +209,8 @@ outbox = Table(
     sqlite_strict=True,
     sqlite_autoincrement=True,  # a number is never given twice: cloud_sync remembers where it was
 )
+
+Index("outbox_lane", outbox.c.lane)
 
 security_events = _table(
     "security_events",

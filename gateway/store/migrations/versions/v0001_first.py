@@ -30,10 +30,10 @@ def _create_ward() -> None:
     op.create_table(
         "installation",
         sa.Column("id", sa.Integer, sa.CheckConstraint("id = 1"), primary_key=True),
-        sa.Column("gateway_id", sa.Text, nullable=False),
+        sa.Column("uuid", sa.Text, nullable=False),
         sqlite_strict=True,
     )
-    op.execute("INSERT INTO installation VALUES (1, lower(hex(randomblob(8))))")
+    op.execute("INSERT INTO installation VALUES (1, lower(hex(randomblob(16))))")
     op.create_table(
         "beds",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -198,6 +198,7 @@ def _create_outbox() -> None:
         sqlite_strict=True,
         sqlite_autoincrement=True,
     )
+    op.create_index("outbox_lane", "outbox", ["lane"])
     op.create_table(
         "security_events",
         sa.Column("id", sa.Integer, primary_key=True),
