@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+import re
+import tomllib
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 
 from gateway.config import AlarmLimits, GatewayConfig, RadioConfig
 from gateway.config_file import MAX_FILE_BYTES, ConfigError, load_config
+
+EXAMPLE = Path(__file__).parents[1] / "packaging" / "gateway.toml"
 
 
 @pytest.fixture
@@ -159,3 +163,19 @@ def test_what_is_read_lies_within_the_bounds(
         assert not 2.0 <= asystole_s <= 10.0
     else:
         assert limits == AlarmLimits(asystole_s=asystole_s)
+
+
+def test_the_example_file_shows_every_key_with_its_default(write: Any) -> None:
+    assert load_config(EXAMPLE) == GatewayConfig()
+    shown = re.sub(r"^#(?! )", "", EXAMPLE.read_text(), flags=re.MULTILINE)
+    assert keys_of(tomllib.loads(shown)) == keys_of(asdict(GatewayConfig()))
+    config = load_config(write(shown))
+    without_default = {
+        "radio": replace(config.radio, assignments={}),
+        "keyring": replace(config.keyring, key_file=None),
+    }
+    assert replace(config, **without_default) == GatewayConfig()
+
+
+def keys_of(parts: dict[str, Any]) -> dict[str, set[str]]:
+    return {name: set(part) if isinstance(part, dict) else set() for name, part in parts.items()}
