@@ -131,7 +131,7 @@ class AlarmBook:
         return self._raise(AlarmKind.SENSOR_SILENT, self._heard_s, now_s) if silent else []
 
     def acknowledge(self, kind: AlarmKind, at_s: float) -> list[Alarm]:
-        """Somebody has seen the open alarm of this kind. Nothing changes where none waits for it."""
+        """Somebody has seen the open alarm of this kind, if there is one."""
         alarm = self._open.get(kind)
         if alarm is None or alarm.state is AlarmState.ACKNOWLEDGED:
             return []

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.messages import (
+    LEGAL_SAMPLE_RATES_HZ,
+    Findings,
+    Gap,
+    QualityReason,
+    RhythmKind,
+    SampleIndex,
+)
+from tests.pipeline.streams import bits, cut, ecg_block, eventful_stream, make_pipeline, run
+
+RATE = 250
+REGULAR_S = np.arange(0.5, 30, 0.8)
+
+
+@cache
+def uncut(rate: int) -> Findings:
+    return run(make_pipeline(rate), eventful_stream(rate))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rate=st.sampled_from(LEGAL_SAMPLE_RATES_HZ),
+    cuts_s=st.lists(st.floats(0.0, 60.0), max_size=60),
+)
+def test_findings_do_not_depend_on_how_the_signal_was_cut(rate, cuts_s):
+    pieces = cut(eventful_stream(rate), {round(cut_s * rate) for cut_s in cuts_s})
+    assert bits(run(make_pipeline(rate), pieces)) == bits(uncut(rate))
+
+
+def test_findings_are_the_same_sample_by_sample():
+    pieces = cut(eventful_stream(125), range(60 * 125))
+    assert bits(run(make_pipeline(125), pieces)) == bits(uncut(125))
+
+
+def test_the_eventful_stream_has_all_that_the_cutting_must_not_change():
+    found = uncut(RATE)
+    kinds = {event.kind for event in found.events}
+    assert {RhythmKind.ASYSTOLE, RhythmKind.TACHYCARDIA, RhythmKind.BRADYCARDIA} <= kinds
+    assert {beat.label and beat.label.beat_class.value for beat in found.beats} == {"N", "V", None}
+
+
+def test_each_beat_comes_once_and_in_order():
+    found = run(make_pipeline(RATE), cut([ecg_block(30, REGULAR_S)], range(0, 7500, 187)))
+    at_s = np.array([beat.r_sample for beat in found.beats]) / RATE
+    assert at_s == pytest.approx(REGULAR_S, abs=0.02)
+
+
+def test_a_beat_is_labelled_within_1_3_seconds():
+    pipeline = make_pipeline(RATE)
+    for item in cut([ecg_block(30, REGULAR_S)], range(7500)):
+        for beat in pipeline.push(item).beats:
+            assert item.end - beat.r_sample <= 1.31 * RATE
+
+
+def test_an_unusable_second_gives_neither_rate_nor_label():
+    block = ecg_block(30, REGULAR_S)
+    edges = range(10 * RATE, 12 * RATE + 1, 2 * RATE)
+    before, off, after = cut([block], edges)
+    found = run(make_pipeline(RATE), [before, replace(off, lead_off=True), after])
+    for second in found.vitals:
+        assert second.quality.rate_usable or second.heart_rate_bpm is None
+    labelled_s = [beat.r_sample // RATE for beat in found.beats if beat.label]
+    assert not {10, 11} & {*labelled_s}
+    assert {9, 13} <= {*labelled_s}
+
+
+def test_heart_rate_of_each_second():
+    found = run(make_pipeline(RATE), [ecg_block(30, REGULAR_S)])
+    settled = [second.heart_rate_bpm for second in found.vitals[8:]]
+    assert settled == pytest.approx([75.0] * len(settled), abs=0.5)
+
+
+def test_a_beat_whose_window_meets_a_gap_has_no_label_and_the_next_no_rr():
+    block = ecg_block(30, REGULAR_S)
+    before, lost, after = cut([block], (round(10.6 * RATE), round(12.6 * RATE)))
+    gap = Gap(lost.start, lost.amplitude_uv.size)
+    beats = run(make_pipeline(RATE), [before, gap, after]).beats
+    last = max(i for i, beat in enumerate(beats) if beat.r_sample < gap.start)
+    assert beats[last].label is None
+    assert beats[last + 1].rr_ms is None
+    assert beats[last + 2].rr_ms == pytest.approx(800, abs=8)
+
+
+def test_every_second_of_a_long_gap_is_unknown():
+    gap = Gap(SampleIndex(10 * RATE), 600 * RATE)
+    found = run(make_pipeline(RATE), [ecg_block(10, REGULAR_S[:11]), gap])
+    assert [second.start for second in found.vitals] == [RATE * second for second in range(609)]
+    assert all(QualityReason.GAP in second.quality.reasons for second in found.vitals[10:])
+    assert found.events == ()
+
+
+def test_a_session_may_be_taken_up_in_the_middle():
+    found = run(make_pipeline(RATE), [ecg_block(30, REGULAR_S, start_s=1000.4)])
+    assert found.events == ()
+    assert found.vitals[0].start == 1000 * RATE
+    assert QualityReason.GAP in found.vitals[0].quality.reasons
+    assert found.beats[-1].r_sample / RATE == pytest.approx(1000.4 + REGULAR_S[-1], abs=0.02)
+
+
+def test_finish_gives_what_waits_and_ends_what_is_open():
+    found = run(make_pipeline(RATE), [ecg_block(20, [*np.arange(0.5, 10, 0.8)])])
+    begun, ended = found.events
+    assert (begun.kind, begun.end) == (RhythmKind.ASYSTOLE, None)
+    assert ended == replace(begun, end=ended.end, decided=ended.decided)
+    assert ended.end == 20 * RATE
+
+
+def test_finish_without_signal_gives_nothing():
+    assert make_pipeline(RATE).finish() == Findings()
