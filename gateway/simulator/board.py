@@ -1,0 +1,162 @@
+"""One virtual ESP32: its clock, its ECG, the protocol's rules and its radio."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+
+from bumble.link import LocalLink
+
+from gateway.messages import DeviceId, device_name
+from gateway.simulator.ecg_sources import EcgSource
+from gateway.simulator.flash import Flash
+from gateway.simulator.outbox import Outbox
+from gateway.simulator.peripheral import Peripheral
+from gateway.simulator.virtual_sensor import SensorIdentity, VirtualSensor
+
+STATUS_PERIOD_S = 2.0  # while it does not sample: a sign of life for the link's watchdog
+LEAST_TICK_S = 0.005  # of real time, however fast the sensor's clock runs
+
+SourceOpener = Callable[[int | None], EcgSource]  # at that rate, or at the recording's own
+
+
+class Board:
+    """A sensor whose clock, with all its timers, runs `speed` times as fast as real time."""
+
+    def __init__(
+        self,
+        device_id: DeviceId,
+        root_key: bytes,
+        open_source: SourceOpener,
+        outbox: Outbox,
+        flash: Flash,
+        link: LocalLink,
+        mtu: int,
+        speed: float,
+    ) -> None:
+        self._device_id = device_id
+        self._root_key = root_key
+        self._open_source = open_source
+        self._source = open_source(None)
+        self._exhausted = False
+        self._outbox = outbox
+        self._flash = flash
+        self._speed = speed
+        self._loop = asyncio.get_running_loop()
+        self._started_s = self._loop.time()
+        self._answers: deque[bytes] = deque()
+        self._wake = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
+        self.produced = 0
+        self._boot()
+        self.radio = Peripheral(link, device_id, mtu, self)
+
+    async def run(self) -> None:
+        """Sample and send; returns when the source has ended and all is acknowledged."""
+        async with asyncio.TaskGroup() as self._tasks:
+            await self.radio.power_on()
+            while not self._exhausted:
+                await self._sample_frame()
+            while self._outbox.held:
+                await self._tick()
+
+    def reboot(self) -> None:
+        """Restart as after a power cut: a new boot and session; the flash ring keeps its frames."""
+        self.radio.lose_link()
+        self._boot()
+
+    def status(self) -> bytes:
+        return self.sensor.status()
+
+    def on_connected(self) -> None:
+        self.sensor.connected(self._now_s())
+        self._serving = self._tasks.create_task(self._serve())
+
+    def on_disconnected(self) -> None:
+        self.sensor.disconnected()
+        self._answers.clear()
+        if self._serving:
+            self._serving.cancel()
+            self._serving = None
+
+    def on_message(self, message: bytes) -> None:
+        self._answers.extend(self.sensor.received(message, self._now_s()))
+        self._wake.set()
+
+    def stat(self) -> dict[str, object]:
+        """What a test wants to know."""
+        return {
+            "sensor": device_name(self._device_id),
+            "session": self.sensor.session.name,
+            "connected": self._serving is not None,
+            "produced": self.produced,
+            "acknowledged": self._outbox.acknowledged,
+            "held": self._outbox.held,
+            "overwritten": self._outbox.overwritten,
+            "resent": self._outbox.resent,
+        }
+
+    def save(self) -> None:
+        """Keep what is not acknowledged over a restart of the simulator."""
+        self._flash.save_frames(self._outbox.frames())
+
+    def _boot(self) -> None:
+        identity = SensorIdentity(self._device_id, self._flash.next_boot_id(), self._root_key)
+        self._booted_s = self._now_s()
+        self._sampled_s = self._booted_s  # up to where the session's samples reach
+        self.sensor = VirtualSensor(identity, self._source.sample_rate_hz, self._outbox, os.urandom)
+
+    def _now_s(self) -> float:
+        return (self._loop.time() - self._started_s) * self._speed
+
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds) / self._speed)
+
+    async def _sample_frame(self) -> None:
+        """Wait until the next 187 samples are taken, and have them sealed."""
+        sensor = self.sensor
+        if self._source.sample_rate_hz != sensor.sample_rate_hz:
+            self._source = self._open_source(sensor.sample_rate_hz)
+        await self._sleep(self._sampled_s + sensor.frame_period_s - self._now_s())
+        if sensor is not self.sensor or self._source.sample_rate_hz != sensor.sample_rate_hz:
+            return  # it was restarted, or told another rate, meanwhile
+        if sensor.sampling:
+            samples = self._source.next_frame()
+            if samples is None:
+                self._exhausted = True
+                return
+            device_time_us = round((self._sampled_s - self._booted_s) * 1e6)
+            sensor.sampled(samples.steps, samples.flags, device_time_us)
+            self.produced += 1
+            self._wake.set()
+        self._sampled_s += sensor.frame_period_s
+
+    async def _serve(self) -> None:
+        """Send what is due, for as long as the link lasts."""
+        told, told_s = self.sensor.session, self._now_s()
+        while True:
+            if self.sensor.must_drop(self._now_s()):
+                await self.radio.drop()
+            self._answers.extend(self.sensor.overdue_report())
+            while self._answers:
+                await self.radio.indicate(self._answers.popleft())
+            silent = not self.sensor.sampling and self._now_s() - told_s >= STATUS_PERIOD_S
+            if self.sensor.session != told or silent:
+                told, told_s = self.sensor.session, self._now_s()
+                await self.radio.notify_status()
+            if self.radio.wants_frames:
+                for sealed in self._outbox.take(self._now_s(), self.sensor.frame_period_s):
+                    await self.radio.send_frame(sealed)
+            await self._tick()
+
+    async def _tick(self) -> None:
+        """Wait for something new to send, at most half a frame's period."""
+        tick_s = max(LEAST_TICK_S, self.sensor.frame_period_s / 2 / self._speed)
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(tick_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,225 @@
+"""The sensor's side of the protocol (docs/protocol.md), without I/O: time is passed in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.messages import (
+    LEGAL_SAMPLE_RATES_HZ,
+    SALT_BYTES,
+    SAMPLES_PER_FRAME,
+    DeviceId,
+    FrameFlags,
+    FrameSequence,
+    SessionId,
+)
+from gateway.radio.frame_codec import FrameHeader, derive_frame_key, seal_frame
+from gateway.radio.message_codec import (
+    MAX_HELD_SESSIONS,
+    Acknowledgement,
+    Answer,
+    AnswerCode,
+    Command,
+    Direction,
+    HeldSession,
+    MessageKey,
+    MessageRefusal,
+    MessageRefused,
+    MessageType,
+    SealedHeader,
+    SensorStatus,
+    StatusFlags,
+    encode_held_report,
+)
+from gateway.simulator.outbox import Outbox
+
+FIRMWARE_VERSION = (0, 1, 0)
+STRANGER_TIMEOUT_S = 10.0  # a central that sent nothing valid and sealed by then is dropped
+MAX_ENDED_SESSIONS = 64  # of which the sensor still knows where they ended
+
+_LEAD_OFF = FrameFlags.LEAD_OFF_POSITIVE | FrameFlags.LEAD_OFF_NEGATIVE
+
+
+@dataclass(frozen=True, slots=True)
+class SensorIdentity:
+    """Who a sensor is during one boot. The root key is never shown."""
+
+    device_id: DeviceId
+    boot_id: int
+    root_key: bytes
+
+    def __repr__(self) -> str:
+        return f"SensorIdentity({self.device_id:08X}, boot {self.boot_id})"
+
+
+class _RunningSession:
+    """The session that runs now: its keys and its counters."""
+
+    def __init__(self, identity: SensorIdentity, sample_rate_hz: int, salt: bytes) -> None:
+        self.id = SessionId(identity.device_id, identity.boot_id, salt)
+        self.sample_rate_hz = sample_rate_hz
+        self.next_sequence = 0
+        self.reached_counter = -1  # of commands
+        self.reports = 0
+        self.frame_key = derive_frame_key(identity.root_key, self.id)
+        self.down_key = MessageKey(identity.root_key, self.id, Direction.DOWN)
+        self.up_key = MessageKey(identity.root_key, self.id, Direction.UP)
+
+
+class VirtualSensor:
+    """One sensor from a boot to the next.
+
+    `random_bytes(n)` draws the session salts: if one came again, a nonce would be used twice.
+    """
+
+    def __init__(
+        self,
+        identity: SensorIdentity,
+        sample_rate_hz: int,
+        outbox: Outbox,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self.outbox = outbox
+        self.refused: Counter[MessageRefusal] = Counter()
+        self.sampling = True
+        self.unix_minus_device_us: int | None = None
+        self.identifies_until_s = 0.0
+        self._identity = identity
+        self._random_bytes = random_bytes
+        self._connected_s: float | None = None
+        self._trusted = False  # the central has sent something valid and sealed
+        self._reported_overwritten = outbox.overwritten
+        self._lead_off = FrameFlags(0)
+        self._ended = {session: newest + 1 for session, newest in outbox.newest().items()}
+        self._running = _RunningSession(identity, sample_rate_hz, random_bytes(SALT_BYTES))
+
+    @property
+    def session(self) -> SessionId:
+        return self._running.id
+
+    @property
+    def sample_rate_hz(self) -> int:
+        return self._running.sample_rate_hz
+
+    @property
+    def frame_period_s(self) -> float:
+        return SAMPLES_PER_FRAME / self.sample_rate_hz
+
+    def status(self) -> bytes:
+        """The status characteristic's value."""
+        flags = StatusFlags.PROVISIONED | StatusFlags(int(self._lead_off))
+        if self.sampling:
+            flags |= StatusFlags.SAMPLING
+        rate_millihertz = 1000 * self.sample_rate_hz
+        return SensorStatus(FIRMWARE_VERSION, self.session, rate_millihertz, None, flags).encode()
+
+    def sampled(self, steps: NDArray[np.int16], flags: FrameFlags, device_time_us: int) -> None:
+        """Seal 187 samples into the session's next frame: the one time that it is sealed."""
+        running = self._running
+        sequence = FrameSequence(running.next_sequence)
+        header = FrameHeader(running.id, sequence, flags, device_time_us, running.sample_rate_hz)
+        sealed = seal_frame(running.frame_key, header, steps)
+        self.outbox.add(running.id, sequence, sealed, live=self._connected_s is not None)
+        running.next_sequence += 1
+        self._lead_off = flags & _LEAD_OFF
+
+    def connected(self, now_s: float) -> None:
+        self._connected_s = now_s
+        self._trusted = False
+
+    def disconnected(self) -> None:
+        self._connected_s = None
+        self._trusted = False
+        self.outbox.link_lost()
+
+    def must_drop(self, now_s: float) -> bool:
+        """The central is a stranger, and the sensor's one link is not for strangers."""
+        if self._connected_s is None or self._trusted:
+            return False
+        return now_s - self._connected_s >= STRANGER_TIMEOUT_S
+
+    def received(self, message: bytes, now_s: float) -> list[bytes]:
+        """Take a message of acknowledge or control; returns what to indicate on control."""
+        try:
+            header = self._running.down_key.open(message)
+            answers = self._obey(header, now_s)
+        except MessageRefused as error:
+            self.refused[error.reason] += 1
+            return []
+        if not self._trusted:
+            self._trusted = True
+            answers.append(self._held_report())
+        return answers
+
+    def overdue_report(self) -> list[bytes]:
+        """A held report, if a frame had to be given up since the last one."""
+        if not self._trusted or self.outbox.overwritten == self._reported_overwritten:
+            return []
+        return [self._held_report()]
+
+    def _obey(self, header: SealedHeader, now_s: float) -> list[bytes]:
+        if header.type is MessageType.ACKNOWLEDGEMENT:
+            self._acknowledge(Acknowledgement.decode(header.payload), now_s)
+            return []
+        command = Command.decode(header.type, header.payload)
+        running = self._running  # the answer is sealed under it, although the command may end it
+        if header.counter <= running.reached_counter:
+            answer = Answer.counter_passed(command.type, running.reached_counter)
+        else:
+            running.reached_counter = header.counter
+            answer = self._execute(command, now_s)
+        return [running.up_key.seal(MessageType.ANSWER, header.counter, answer.encode())]
+
+    def _acknowledge(self, committed: Acknowledgement, now_s: float) -> None:
+        session = SessionId(self._identity.device_id, committed.boot_id, committed.salt)
+        self.outbox.acknowledge(session, committed.next_expected, committed.ranges, now_s)
+
+    def _execute(self, command: Command, now_s: float) -> Answer:
+        match command.type:
+            case MessageType.START:
+                if not self.sampling:
+                    self._begin_session(self.sample_rate_hz)
+            case MessageType.STOP:
+                self.sampling = False
+            case MessageType.SET_SAMPLE_RATE:
+                if command.number not in LEGAL_SAMPLE_RATES_HZ:
+                    return Answer(command.type, AnswerCode.BAD_ARGUMENT)
+                self._begin_session(command.number)
+            case MessageType.SET_UNIX_TIME:
+                self.unix_minus_device_us = command.number - round(now_s * 1e6)
+            case MessageType.IDENTIFY:
+                self.identifies_until_s = now_s + command.number
+            case MessageType.REQUEST_STATUS:
+                return Answer(command.type, AnswerCode.DONE, self.status())
+            case _:
+                return Answer(command.type, AnswerCode.NOT_SUPPORTED)
+        return Answer(command.type, AnswerCode.DONE)
+
+    def _begin_session(self, sample_rate_hz: int) -> None:
+        self._ended[self.session] = self._running.next_sequence
+        while len(self._ended) > MAX_ENDED_SESSIONS:
+            del self._ended[next(iter(self._ended))]
+        salt = self._random_bytes(SALT_BYTES)
+        self._running = _RunningSession(self._identity, sample_rate_hz, salt)
+        self.sampling = True
+
+    def _held_report(self) -> bytes:
+        """What is held of the sessions that are over, oldest first, and of the running one."""
+        over = dict(islice(self._ended.items(), MAX_HELD_SESSIONS - 1))
+        rows = []
+        for session, following in {**over, self.session: self._running.next_sequence}.items():
+            oldest = self.outbox.oldest(session)
+            if oldest is None:
+                oldest = following
+                self._ended.pop(session, None)  # told once, and over
+            rows.append(HeldSession(session.boot_id, session.salt, oldest, following))
+        self._reported_overwritten = self.outbox.overwritten
+        counter = self._running.reports
+        self._running.reports += 1
+        return self._running.up_key.seal(MessageType.HELD_REPORT, counter, encode_held_report(rows))
