@@ -61,7 +61,6 @@ class MqttPublisher:
         self._config = config
         self._client_id = client_id
         self._tls = tls
-        self._protocol = MQTTProtocolVersion.MQTTv5
         self._connection: _Connection | None = None
         self._dialling = asyncio.Lock()
 
@@ -84,13 +83,17 @@ class MqttPublisher:
             return self._connection
 
     async def _connect(self) -> _Connection:
-        connection = _Connection(self._client_id, self._protocol, self._tls)
+        """MQTT 5 where it is offered: only there does a PUBACK say that a message is refused."""
         try:
-            await connection.open(self._config)
+            return await self._open(MQTTProtocolVersion.MQTTv5)
         except _ConnectFailed as failed:
-            if failed.closed_early:
-                self._protocol = _other_version(self._protocol)
-            raise
+            if not failed.closed_early:
+                raise
+        return await self._open(MQTTProtocolVersion.MQTTv311)
+
+    async def _open(self, protocol: MQTTProtocolVersion) -> _Connection:
+        connection = _Connection(self._client_id, protocol, self._tls)
+        await connection.open(self._config)
         return connection
 
 
@@ -114,6 +117,7 @@ class _Connection:
         )
         self._client.connect_timeout = DIAL_TIMEOUT_S
         self._client.on_log = self._on_log
+        self._tls = tls
         if tls is not None:
             self._client.tls_set_context(tls)
 
@@ -171,7 +175,7 @@ class _Connection:
         self._client.on_socket_close = lambda _client, _userdata, socket: self._detach(socket)
         socket = self._client.socket()
         if socket is None:
-            raise _ConnectFailed(f"the connection ended at once {self._socket_error}")
+            raise self._unwelcome(f"the connection was lost {self._socket_error}".rstrip())
         self._loop.add_reader(socket, self._read)
         self._keep_house()
 
@@ -275,7 +279,12 @@ class _Connection:
                 answer.set_result(TryLater(reason, unanswered=message_at_fault))
         self._unanswered.clear()
         if not self._welcome.done():
-            self._welcome.set_exception(_ConnectFailed(reason, closed_early=True))
+            self._welcome.set_exception(self._unwelcome(reason))
+
+    def _unwelcome(self, reason: str) -> _ConnectFailed:
+        """With TLS 1.3 a broker judges our certificate only after the handshake."""
+        hint = "; does it accept our certificate?" if self._tls else ""
+        return _ConnectFailed(f"before the broker's welcome: {reason}{hint}", closed_early=True)
 
 
 def _answer_for(reason: ReasonCode) -> Answer:
@@ -284,8 +293,3 @@ def _answer_for(reason: ReasonCode) -> Answer:
         return Delivered()
     text = f"the broker answers: {reason}"
     return Refused(text) if reason.value in PERMANENT_REASONS else TryLater(text)
-
-
-def _other_version(protocol: MQTTProtocolVersion) -> MQTTProtocolVersion:
-    v5, v311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
-    return v311 if protocol == v5 else v5

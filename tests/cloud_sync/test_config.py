@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloud_sync.__main__ import main
+from cloud_sync.config import ConfigError, MqttConfig, TlsFiles, load_config
+
+
+def written(directory: Path, text: str) -> Path:
+    path = directory / "cloud-sync.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_a_broker_on_this_machine(tmp_path: Path) -> None:
+    config = load_config(
+        written(tmp_path, 'gateway_id = "ward-3"\n[mqtt]\nhost = "127.0.0.1"\ntls = false\n')
+    )
+    assert config.gateway_id == "ward-3"
+    assert config.mqtt == MqttConfig("127.0.0.1", 1883, 60, None)
+    assert config.outbox == Path("/var/lib/ecg-gateway/gateway.sqlite3")
+
+
+def test_a_broker_elsewhere_needs_all_three_files(tmp_path: Path) -> None:
+    for name in ("ca", "crt", "key"):
+        (tmp_path / name).touch()
+    config = load_config(
+        written(
+            tmp_path,
+            'gateway_id = "ward-3"\n[mqtt]\nhost = "broker.example"\n'
+            f'ca_file = "{tmp_path}/ca"\ncertificate_file = "{tmp_path}/crt"\n'
+            f'key_file = "{tmp_path}/key"\n',
+        )
+    )
+    assert config.mqtt.port == 8883
+    assert config.mqtt.tls == TlsFiles(tmp_path / "ca", tmp_path / "crt", tmp_path / "key")
+
+
+MQTT = '[mqtt]\nhost = "localhost"\ntls = false\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "lesson"),
+    [
+        ("", "gateway_id is missing"),
+        ('gateway = "a"\n', "gateway is not known; did you mean gateway_id?"),
+        ("qqq = 1\n", "qqq is not known; known: gateway_id, outbox, state_directory, mqtt"),
+        ("gateway_id = 3\n", 'gateway_id = 3 must be a text in "quotes"'),
+        ('gateway_id = "a/b"\n' + MQTT, 'gateway_id = "a/b" must be 1 to 64 of'),
+        ('gateway_id = "a#"\n' + MQTT, "must be 1 to 64 of"),
+        ('gateway_id = "a"\nmqtt = 1\n', r"mqtt = 1 must be a table: \[mqtt\]"),
+        ('gateway_id = "a"\n[mqtt]\n', "mqtt.host is missing"),
+        ('gateway_id = "a"\n' + MQTT + "prot = 1\n", "mqtt.prot is not known; did you mean port"),
+        ('gateway_id = "a"\n' + MQTT + "port = 0\n", "mqtt.port = 0 must be a number from 1 to"),
+        ('gateway_id = "a"\n' + MQTT + "port = true\n", "mqtt.port = True must be a number"),
+        ('gateway_id = "a"\n' + MQTT + "keep_alive_s = 29\n", "from 30 to 1200"),
+        ('gateway_id = "a"\n[mqtt]\nhost = "h"\ntls = 0\n', "mqtt.tls = 0 must be true or false"),
+        ('gateway_id = "a"\n[mqtt]\nhost = "10.0.0.1"\ntls = false\n', "only for a broker on this"),
+        ('gateway_id = "a"\n[mqtt]\nhost = "127.evil.net"\ntls = false\n', "only for a broker on"),
+        ('gateway_id = "a"\n[mqtt]\nhost = "h"\n', "mqtt.ca_file is missing"),
+        (
+            'gateway_id = "a"\n[mqtt]\nhost = "h"\nca_file = "/no/ca"\n',
+            'mqtt.ca_file = "/no/ca": there is no such file',
+        ),
+        ("gateway_id = \n", "line 1"),
+    ],
+)
+def test_an_error_teaches(tmp_path: Path, text: str, lesson: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError, match=lesson) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--config", str(tmp_path / "none.toml")]) == 78
+    assert "No such file" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        main(["fly"])
+    assert caught.value.code == 2
