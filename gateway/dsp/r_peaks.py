@@ -1,203 +1,149 @@
-"""Streaming R-peak detection.
+"""Streaming R-peak detection, decided within 300 ms of the peak.
 
-Phases: candidates (local maxima of the QRS envelope) → refractory period → T-wave test →
-threshold → search-back → threshold update. After Pan & Tompkins (1985) and Hamilton & Tompkins
-(1986), with an envelope after Elgendi (2013) and a threshold that falls with the time since the
-last beat, so that most weak beats need no search-back.
+Phases for each candidate (a maximum of the QRS envelope, `qrs_candidates`): search-back →
+refractory period → T-wave test → threshold → update of the levels. The rules are those of Pan &
+Tompkins (1985) with the medians of Hamilton & Tompkins (1986); constants were tuned on DS1.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from statistics import median
 
-import numpy as np
-
-from gateway.dsp.qrs_features import EnvelopeFilter
+from gateway.dsp.qrs_candidates import MIN_ENVELOPE_UV, Candidate, CandidateFinder
 from gateway.messages import Gap, RPeak, SampleBlock, SampleIndex
 
-LOOK_AHEAD_S = 0.130  # a candidate waits this long for a larger one; R + 300 ms in all
 REFRACTORY_S = 0.200  # no second QRS within 200 ms (Pan & Tompkins 1985)
-T_WAVE_S = 0.360  # a T wave comes no later (Pan & Tompkins 1985)
-T_WAVE_SLOPE = 0.5  # ... and is less than half as steep as its QRS (Pan & Tompkins 1985)
-R_SEARCH_S = 0.072  # R lies this near to the envelope's maximum
-MIN_ENVELOPE_UV = 20.0
-LEARNING_S = 2.0
-SEARCH_BACK_INTERVALS = 1.66  # a beat is missing after 166 % of the mean RR (Pan & Tompkins 1985)
-SEARCH_BACK_FACTOR = 0.5
-LEVEL_BEATS = 8
-INITIAL_RR_S = 0.8
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A local maximum of the envelope. `slope_uv` is the steepest step of the band per sample."""
-
-    sample: int
-    height_uv: float
-    r_sample: int
-    amplitude_uv: float
-    slope_uv: float
+T_WAVE_S = 0.360  # what follows a QRS within 360 ms may be its T wave (Pan & Tompkins 1985)
+T_WAVE_SLOPE = 0.5  # ... and is, if less than half as steep (Pan & Tompkins 1985)
+LEVEL_BEATS = 8  # medians over eight beats (Hamilton & Tompkins 1986)
+THRESHOLD = 0.19  # share of the way from noise to beat level (Hamilton & Tompkins 0.18 to 0.31)
+NOISE_CAP = 0.5  # noise is never believed to stand higher than half a beat
+ARTEFACT_RISE = 3.0  # one beat counts as at most three times the others: artefacts do not deafen
+MISSING_INTERVALS = 1.66  # a beat is missing after 166 % of the usual RR (Pan & Tompkins 1985)
+SEARCH_BACK = 0.5  # ... and is looked for at half the threshold (Pan & Tompkins 1985)
+USUAL_RR_S = 0.8  # 75 bpm, until intervals are known
+LEARNING_S = 2.0  # as Pan & Tompkins (1985); holds at least one beat above 30 bpm
+LEARNING_SHARE = 0.4  # beats are those of the stretch's maxima that reach this share of the highest
+SILENCE_S = 4.0  # after this the levels are learnt anew: asystole, or a far smaller signal
 
 
 class RPeakDetector:
+    """Finds R peaks in raw signal; a Gap ends a run, and what was learnt outlasts it.
+
+    A peak that was missed at first and found by search-back or learning is flagged.
+    """
+
     def __init__(self, sample_rate_hz: int) -> None:
         self._rate = sample_rate_hz
-        self._filter = EnvelopeFilter(sample_rate_hz)
-        self._look = round(LOOK_AHEAD_S * sample_rate_hz)
-        self._refractory = round(REFRACTORY_S * sample_rate_hz)
-        self._r_search = round(R_SEARCH_S * sample_rate_hz)
-        self._band = np.empty(0)
-        self._envelope = np.empty(0)
-        self._start = 0
+        self._finder: CandidateFinder | None = None
+        self._run_start = 0
+        self._last: Candidate | None = None  # the last beat of this run
+        self._passed: list[Candidate] = []  # candidates since then that were not taken
         self._beat_heights: deque[float] = deque(maxlen=LEVEL_BEATS)
         self._noise_heights: deque[float] = deque(maxlen=LEVEL_BEATS)
-        self._rr: deque[int] = deque(maxlen=LEVEL_BEATS)
-        self._candidates: deque[Candidate] = deque()
-        self._passed: list[Candidate] = []
-        self._last: Candidate | None = None
-        self._scanned: int | None = None
+        self._intervals: deque[int] = deque(maxlen=LEVEL_BEATS)
 
     def push(self, item: SampleBlock | Gap) -> list[RPeak]:
+        """The peaks that this item settles, in order."""
         if isinstance(item, Gap):
             return self.finish()
-        features = self._filter.push(item.start, item.amplitude_uv)
-        if self._scanned is None:
-            self._start = features.start
-            self._scanned = features.start + 1
-            self._band, self._envelope = features.band, features.envelope
-        else:
-            self._band = np.concatenate((self._band, features.band))
-            self._envelope = np.concatenate((self._envelope, features.envelope))
-        self._scan()
-        return self._decide_until(self._start + self._envelope.size)
+        if self._finder is None:
+            self._finder = CandidateFinder(self._rate, item.start)
+            self._run_start = item.start
+        return self._decide_all(self._finder.push(item.amplitude_uv))
 
     def finish(self) -> list[RPeak]:
-        if self._scanned is None:
+        """The peaks that still waited for later signal, which will not come."""
+        if self._finder is None:
             return []
-        peaks = self._decide_until(10**15)
-        self._filter.reset()
-        self._scanned = None
+        peaks = self._decide_all(self._finder.finish())
+        self._finder = None
         self._last = None
-        self._candidates.clear()
         self._passed.clear()
         return peaks
 
-    def _scan(self) -> None:
-        """Candidates among the samples whose R search window is known."""
-        assert self._scanned is not None
-        end = self._start + self._envelope.size
-        upto = end - self._r_search - 1
-        if upto <= self._scanned:
-            return
-        lo = self._scanned - self._start
-        hi = upto - self._start
-        e = self._envelope
-        mid = e[lo:hi]
-        tops = np.flatnonzero(
-            (mid > e[lo - 1 : hi - 1]) & (mid >= e[lo + 1 : hi + 1]) & (mid > MIN_ENVELOPE_UV)
-        )
-        for top in (tops + lo).tolist():
-            self._candidates.append(self._candidate(top))
-        self._scanned = upto
-        keep = max(0, hi - 2 * self._r_search - 2)
-        if keep > 0:
-            self._envelope = self._envelope[keep:]
-            self._band = self._band[keep:]
-            self._start += keep
+    def _decide_all(self, candidates: list[Candidate]) -> list[RPeak]:
+        return [peak for candidate in candidates for peak in self._decide(candidate)]
 
-    def _candidate(self, top: int) -> Candidate:
-        lo = max(0, top - self._r_search)
-        near = self._band[lo : top + self._r_search + 1]
-        r = int(np.abs(near).argmax())
-        slope = float(np.abs(np.diff(near)).max())
-        return Candidate(
-            self._start + top,
-            float(self._envelope[top]),
-            self._start + lo + r,
-            float(near[r]),
-            slope,
-        )
-
-    def _decide_until(self, end: int) -> list[RPeak]:
-        peaks: list[RPeak] = []
-        while self._candidates:
-            c = self._candidates[0]
-            if c.sample + self._look + self._r_search + 1 >= end:
-                break
-            self._candidates.popleft()
-            peaks.extend(self._decide(c))
+    def _decide(self, candidate: Candidate) -> list[RPeak]:
+        found = self._learn(candidate) or self._search_back(candidate)
+        peaks = [self._accept(beat, searched_back=True) for beat in found if self._is_apart(beat)]
+        if self._is_beat(candidate):
+            peaks.append(self._accept(candidate, searched_back=False))
+        else:
+            self._pass(candidate)
         return peaks
 
-    def _decide(self, c: Candidate) -> list[RPeak]:
-        found = []
-        if self._last is not None:
-            rr = self._mean_rr()
-            if c.sample - self._last.sample > SEARCH_BACK_INTERVALS * rr:
-                found = self._search_back(c)
-        if self._is_beat(c):
-            found.append(self._accept(c, False))
-        else:
-            self._passed.append(c)
-            self._noise_heights.append(c.height_uv)
-        return found
-
-    def _search_back(self, c: Candidate) -> list[RPeak]:
-        assert self._last is not None
-        lim = self._last.sample + round(0.36 * self._rate)
-        best = [
-            p for p in self._passed if p.sample >= lim and c.sample - p.sample > self._refractory
-        ]
-        if not best:
+    def _learn(self, candidate: Candidate) -> list[Candidate]:
+        """Beats of the last two seconds, where no level is known or the known one finds none."""
+        start = self._run_start if self._last is None else self._last.sample
+        patience_s = SILENCE_S if self._beat_heights else LEARNING_S
+        if candidate.sample - start < patience_s * self._rate:
             return []
-        b = max(best, key=lambda p: p.height_uv)
-        if b.height_uv < SEARCH_BACK_FACTOR * self._threshold(b.sample):
+        since = candidate.sample - LEARNING_S * self._rate
+        recent = [passed for passed in self._passed if passed.sample >= since]
+        if not recent:
             return []
-        return [self._accept(b, True)]
+        highest = max(passed.height_uv for passed in recent)
+        self._beat_heights.clear()
+        self._noise_heights.clear()
+        return [passed for passed in recent if passed.height_uv >= LEARNING_SHARE * highest]
 
-    def _mean_rr(self) -> float:
-        if not self._rr:
-            return INITIAL_RR_S * self._rate
-        return float(np.median(self._rr))
+    def _search_back(self, candidate: Candidate) -> list[Candidate]:
+        """The likeliest of the candidates passed over where a beat should have been."""
+        if self._last is None:
+            return []
+        if candidate.sample - self._last.sample <= MISSING_INTERVALS * self._usual_interval():
+            return []
+        first = self._last.sample + T_WAVE_S * self._rate
+        last = candidate.sample - REFRACTORY_S * self._rate
+        missed = [passed for passed in self._passed if first <= passed.sample <= last]
+        likeliest = max(missed, key=lambda passed: passed.height_uv, default=None)
+        if likeliest is None or likeliest.height_uv < SEARCH_BACK * self._threshold_uv():
+            return []
+        return [likeliest]
 
-    def _threshold(self, sample: int) -> float:
-        if not self._beat_heights:
-            return MIN_ENVELOPE_UV
-        beat = sorted(self._beat_heights)[len(self._beat_heights) // 2]
-        noise = (
-            sorted(self._noise_heights)[len(self._noise_heights) // 2]
-            if self._noise_heights
-            else 0.0
+    def _is_beat(self, candidate: Candidate) -> bool:
+        known = bool(self._beat_heights)
+        return known and self._is_apart(candidate) and candidate.height_uv >= self._threshold_uv()
+
+    def _is_apart(self, candidate: Candidate) -> bool:
+        """Whether it is more than the last beat's echo."""
+        return not self._is_refractory(candidate) and not self._is_t_wave(candidate)
+
+    def _is_refractory(self, candidate: Candidate) -> bool:
+        last = self._last
+        return last is not None and candidate.sample - last.sample < REFRACTORY_S * self._rate
+
+    def _is_t_wave(self, candidate: Candidate) -> bool:
+        last = self._last
+        return (
+            last is not None
+            and candidate.sample - last.sample < T_WAVE_S * self._rate
+            and candidate.slope_uv < T_WAVE_SLOPE * last.slope_uv
         )
-        noise = min(noise, beat * 0.5)
-        u = 1.0
-        if self._last is not None:
-            u = (sample - self._last.sample) / self._mean_rr()
-        k = float(np.interp(u, (0.4, 0.8, 1.2, 2.0, 4.0), (0.5, 0.35, 0.3, 0.2, 0.1)))
-        return max(MIN_ENVELOPE_UV, noise + k * (beat - noise))
 
-    def _is_beat(self, c: Candidate) -> bool:
-        if self._last is not None:
-            if c.sample - self._last.sample < self._refractory:
-                return False
-            if (
-                c.sample - self._last.sample < T_WAVE_S * self._rate
-                and c.slope_uv < T_WAVE_SLOPE * self._last.slope_uv
-            ):
-                return False
-        if c.height_uv < self._threshold(c.sample):
-            return False
-        for n in self._candidates:
-            if n.sample - c.sample > self._look:
-                break
-            if n.height_uv > c.height_uv:
-                return False
-        return True
+    def _threshold_uv(self) -> float:
+        beat = median(self._beat_heights)
+        noise = min(median(self._noise_heights or [0.0]), NOISE_CAP * beat)
+        return max(MIN_ENVELOPE_UV, noise + THRESHOLD * (beat - noise))
 
-    def _accept(self, c: Candidate, back: bool) -> RPeak:
+    def _usual_interval(self) -> float:
+        return median(self._intervals or [USUAL_RR_S * self._rate])
+
+    def _accept(self, beat: Candidate, searched_back: bool) -> RPeak:
         if self._last is not None:
-            self._rr.append(c.sample - self._last.sample)
-        self._last = c
-        self._beat_heights.append(c.height_uv)
-        self._passed = []
-        return RPeak(SampleIndex(c.r_sample), c.amplitude_uv, back)
+            self._intervals.append(beat.sample - self._last.sample)
+        height = beat.height_uv
+        if self._beat_heights:
+            height = min(height, ARTEFACT_RISE * median(self._beat_heights))
+        self._beat_heights.append(height)
+        self._last = beat
+        self._passed = [passed for passed in self._passed if passed.sample > beat.sample]
+        return RPeak(SampleIndex(beat.r_sample), beat.amplitude_uv, searched_back)
+
+    def _pass(self, candidate: Candidate) -> None:
+        self._passed.append(candidate)
+        if not self._is_refractory(candidate):
+            self._noise_heights.append(candidate.height_uv)

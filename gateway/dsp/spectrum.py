@@ -67,7 +67,7 @@ def fft_magnitude(
     """Frequencies in Hz and amplitudes in µV for the screen: a steady tone of A µV shows as A."""
     window = _hann(amplitude_uv.size)
     level = amplitude_uv - amplitude_uv.mean()
-    magnitude = 2.0 * np.abs(np.fft.rfft(level * window)) / window.sum()
+    magnitude = np.abs(np.fft.rfft(level * window)) * (2.0 / float(window.sum()))
     return _frequencies_hz(amplitude_uv.size, sample_rate_hz), magnitude
 
 
