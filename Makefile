@@ -57,7 +57,9 @@ accuracy: .venv-bench/installed  ## R peaks and labels on all of MIT-BIH (needs 
 
 .PHONY: model
 model: .venv-train/installed  ## train and quantise the network from MIT-BIH (needs ECG_DATA)
-	.venv-train/bin/python -m model.train
+	for step in dataset train quantise golden evaluate; do \
+	    .venv-train/bin/python -m model.$$step || exit; \
+	done
 
 .PHONY: recordings
 recordings: .venv-demo/installed  ## download the recordings of real ECG that tests want into ECG_DATA
