@@ -40,7 +40,9 @@ PRIORITY = {
     AlarmKind.SENSOR_SILENT: AlarmPriority.MEDIUM,
     AlarmKind.LEAD_OFF: AlarmPriority.MEDIUM,
     AlarmKind.POOR_SIGNAL: AlarmPriority.LOW,
+    AlarmKind.LATE_ASYSTOLE: AlarmPriority.LOW,
 }
+LATE_NOTICES = {RhythmKind.ASYSTOLE: AlarmKind.LATE_ASYSTOLE}  # lethal: somebody must look
 LATCHING = frozenset({AlarmKind.ASYSTOLE})
 _URGENCY = (AlarmPriority.HIGH, AlarmPriority.MEDIUM, AlarmPriority.LOW)
 
@@ -104,6 +106,16 @@ class AlarmBook:
         if end_s is None:
             return self._raise(alarm_kind, onset_s, decided_s)
         return self._condition_over(alarm_kind, end_s)
+
+    def notice_late(self, kind: RhythmKind, onset_s: float, at_s: float) -> list[Alarm]:
+        """An event was found in signal that came late: a lethal one leaves a notice to be seen."""
+        notice = LATE_NOTICES.get(kind)
+        if notice is None or not self._watched:
+            return []
+        before = self._open.get(notice)
+        changed = [] if before is None else [self._end(before, at_s)]
+        alarm = Alarm(notice, PRIORITY[notice], onset_s, at_s, AlarmState.LATCHED, ended_s=at_s)
+        return [*changed, self._keep(alarm)]
 
     def push_quality(self, quality: Quality, start_s: float) -> list[Alarm]:
         """A second of signal that began at `start_s`."""

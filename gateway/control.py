@@ -16,7 +16,7 @@ MAX_LINE_BYTES = 64 * 1024  # a ward's whole alarm history of a day fits
 TIMEOUT_S = 10.0  # a command waits for its commit; a disk that needs longer is an error
 SOCKET_NAME = "control.sock"
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Arguments: TypeAlias = "dict[str, Json]"
 Handler = Callable[[Arguments], Awaitable[Json]]
 

@@ -122,6 +122,16 @@ class SessionTrack:
         self._over = False
 
     @property
+    def edge(self) -> int | None:
+        """The first sequence that is not yet decided; None before the first frame."""
+        return self._edge
+
+    @property
+    def over(self) -> bool:
+        """Whether the session is history: no frame of it is live any more."""
+        return self._over
+
+    @property
     def deadline_s(self) -> float | None:
         """When `tick` must be called next, or None while nothing is missing."""
         return self._deadline_s
@@ -134,13 +144,13 @@ class SessionTrack:
         if sequence in self._received:
             return [RepeatedFrame(frame)]
         self._received.add(sequence, sequence)
+        if self._over or (self._edge is not None and sequence < self._edge):
+            return [LateFrame(frame)]
+        missing: list[Step] = []
         if self._edge is None:
             self._edge = sequence
             missing = [MissingFrames(0, sequence - 1)] if sequence else []
-            return [*missing, *self._advance(frame, now_s)]
-        if self._over or sequence < self._edge:
-            return [LateFrame(frame)]
-        return self._advance(frame, now_s)
+        return [*missing, *self._advance(frame, now_s)]
 
     def tick(self, now_s: float) -> list[Step]:
         """Close what is missing when its grace is over."""

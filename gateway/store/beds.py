@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, Table, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from gateway.messages import DeviceId, device_name
+from gateway.messages import BedState, DeviceId, device_name
 from gateway.store.entries import (
     AddBed,
     Admit,
@@ -16,7 +16,6 @@ from gateway.store.entries import (
     BedCommandRefused,
     BedId,
     BedRefusal,
-    BedState,
     Discharge,
     ReleaseSensor,
     Resume,

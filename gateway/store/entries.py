@@ -184,12 +184,6 @@ class ReleaseSensor:
     at_s: float
 
 
-class BedState(enum.StrEnum):
-    VACANT = "vacant"
-    MONITORING = "monitoring"
-    STANDBY = "standby"
-
-
 class BedRefusal(enum.StrEnum):
     """Why a bed command was not done."""
 

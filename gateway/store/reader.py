@@ -21,6 +21,7 @@ from gateway.messages import (
     Beat,
     BeatClass,
     BeatLabel,
+    BedState,
     DeviceId,
     FrameSequence,
     Gap,
@@ -33,7 +34,6 @@ from gateway.messages import (
 from gateway.store.database import reader_engine
 from gateway.store.entries import (
     BedId,
-    BedState,
     JournalId,
     MinuteSummary,
     SecurityEvent,

@@ -17,6 +17,7 @@ from pathlib import Path
 from sqlalchemy.exc import OperationalError
 
 from gateway.config import StoreConfig
+from gateway.session import MAX_WAITING_FRAMES
 from gateway.store.database import writer_engine
 from gateway.store.entries import AlarmChanged, BedCommand, BedCommandRefused, Entry, StoredFrame
 from gateway.store.retention import SECONDS_PER_DAY
@@ -121,6 +122,11 @@ class Recorder:
         answer: Future[None] = Future()
         self._put(_Queued(command, answer))
         return answer
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a frame, with all that may have waited for it, would be taken."""
+        return self._frames_held + MAX_WAITING_FRAMES < MAX_QUEUED_FRAMES
 
     @property
     def health(self) -> RecorderHealth:

@@ -101,6 +101,12 @@ def test_a_finished_session_is_history():
     assert push_all(track, [3, 7]) == [("late", 3), ("late", 7)]
 
 
+def test_a_session_that_was_over_before_its_first_frame_has_no_live_edge():
+    track = SessionTrack(SessionConfig())
+    assert track.finish() == []
+    assert push_all(track, [4, 3]) == [("late", 4), ("late", 3)]
+
+
 def test_a_restored_track_goes_on_at_its_edge():
     track = SessionTrack(SessionConfig(), received=((0, 3), (6, 8)), edge=9)
     assert push_all(track, [8, 4, 9]) == [("again", 8), ("late", 4), 9]

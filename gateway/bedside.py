@@ -1,0 +1,153 @@
+"""One bed: its patient's stay, its alarms, and what its screen is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from gateway.alarms import AlarmBook
+from gateway.bed_screen import BedView, SensorView
+from gateway.config import AlarmLimits
+from gateway.live_view import LiveView
+from gateway.messages import (
+    Alarm,
+    AlarmKind,
+    BedState,
+    Gap,
+    RhythmEvent,
+    SampleBlock,
+    SessionId,
+    device_name,
+)
+from gateway.radio.message_codec import SensorStatus, StatusFlags
+from gateway.sensor_channel import LiveSignal
+from gateway.store.entries import AlarmChanged, Entry
+from gateway.store.reader import Bed
+from gateway.wall_clock import SessionClock
+
+_LEAD_OFF = StatusFlags.LEAD_OFF_POSITIVE | StatusFlags.LEAD_OFF_NEGATIVE
+
+
+class Bedside:
+    """Turns a bed's findings into alarms and screen; times are Unix seconds."""
+
+    def __init__(
+        self,
+        bed: Bed,
+        limits: AlarmLimits,
+        open_alarms: Iterable[Alarm],
+        record: Callable[[Entry], object],
+        live_view: LiveView,
+        now_s: float,
+    ) -> None:
+        self._record = record
+        self._live_view = live_view
+        self._book = AlarmBook(limits, open_alarms)
+        self._sensor = SensorView(connected=False)
+        self.bed = bed
+        if bed.state is not BedState.MONITORING:
+            self._book.stand_by(now_s)
+        self._show(now_s)
+        live_view.alarms(self._id, self._book.open_alarms, now_s)
+
+    @property
+    def _id(self) -> str:
+        return str(self.bed.id)
+
+    @property
+    def open_alarms(self) -> tuple[Alarm, ...]:
+        return self._book.open_alarms
+
+    def change(self, bed: Bed, now_s: float) -> None:
+        """Take over what the store says of the bed now."""
+        before, self.bed = self.bed, bed
+        if bed.stay != before.stay or bed.device_id != before.device_id:
+            self._report(self._book.stand_by(now_s), None, now_s)
+            self._sensor = SensorView(connected=False)
+        if bed.state is BedState.MONITORING:
+            self._book.monitor(now_s)
+        else:
+            self._report(self._book.stand_by(now_s), None, now_s)
+        self._show(now_s)
+
+    def signal(self, signal: LiveSignal, now_s: float) -> None:
+        """What came at the live edge of the bed's sensor."""
+        if self.bed.state is BedState.VACANT:
+            return
+        findings, clock = signal.findings, signal.clock
+        changed = self._book.hear(now_s)
+        for event in findings.events:
+            changed += self._push_event(event, clock)
+        for vitals in findings.vitals:
+            changed += self._book.push_quality(vitals.quality, clock.at(vitals.start))
+        self._report(changed, signal.session, now_s)
+        self._draw(signal, now_s)
+
+    def resume(self, events: Iterable[RhythmEvent], clock: SessionClock, now_s: float) -> None:
+        """After a restart: what the replay left open is an alarm, unless it is one already."""
+        changed = [alarm for event in events for alarm in self._push_event(event, clock)]
+        self._report(changed, None, now_s)
+
+    def late(self, event: RhythmEvent, onset_s: float, now_s: float) -> None:
+        """A finding in signal that came late: one notice, no live alarm."""
+        self._report(self._book.notice_late(event.kind, onset_s, now_s), None, now_s)
+
+    def tick(self, now_s: float) -> None:
+        """Once a second: what time alone brings."""
+        self._report(self._book.tick(now_s), None, now_s)
+
+    def acknowledge(self, kind: AlarmKind | None, now_s: float) -> list[Alarm]:
+        """Somebody has seen the alarm of this kind, or (None) all open ones."""
+        kinds = [alarm.kind for alarm in self.open_alarms] if kind is None else [kind]
+        changed = [alarm for each in kinds for alarm in self._book.acknowledge(each, now_s)]
+        self._report(changed, None, now_s)
+        return changed
+
+    def pause_audio(self, now_s: float, seconds: float) -> float:
+        """Silence what sounds; gives until when."""
+        return self._book.pause_audio(now_s, seconds)
+
+    def connection(self, connected: bool, now_s: float) -> None:
+        self._sensor = SensorView(connected, self._sensor.lead_off, self._sensor.battery_percent)
+        self._live_view.sensor(self._id, self._sensor, now_s)
+
+    def status(self, status: SensorStatus, now_s: float) -> None:
+        """What the sensor says of itself, sealed."""
+        lead_off = bool(status.flags & _LEAD_OFF)
+        self._sensor = SensorView(True, lead_off, status.battery_percent)
+        self._live_view.sensor(self._id, self._sensor, now_s)
+
+    def _push_event(self, event: RhythmEvent, clock: SessionClock) -> list[Alarm]:
+        end_s = None if event.end is None else clock.at(event.end)
+        return self._book.push_event(
+            event.kind, clock.at(event.onset), clock.at(event.decided), end_s
+        )
+
+    def _draw(self, signal: LiveSignal, now_s: float) -> None:
+        screen, session = self._live_view, signal.session.name
+        stretches: list[SampleBlock | Gap] = [
+            *signal.findings.filtered,
+            *(item for item in signal.items if isinstance(item, Gap)),
+        ]
+        stretches.sort(key=lambda item: item.start)
+        screen.signal(self._id, session, signal.sample_rate_hz, stretches, now_s)
+        screen.beats(self._id, session, signal.findings.beats, now_s)
+        for vitals in signal.findings.vitals:
+            screen.vitals(self._id, session, vitals, now_s)
+
+    def _report(self, changed: Iterable[Alarm], session: SessionId | None, now_s: float) -> None:
+        changed = list(changed)
+        for alarm in changed:
+            self._record(AlarmChanged(self.bed.id, alarm, session))
+        if changed:
+            self._live_view.alarms(self._id, self._book.open_alarms, now_s)
+
+    def _show(self, now_s: float) -> None:
+        bed = self.bed
+        view = BedView(
+            bed_id=self._id,
+            label=bed.name,
+            state=bed.state,
+            sensor_name=None if bed.device_id is None else device_name(bed.device_id),
+            stay=bed.stay,
+        )
+        self._live_view.bed_changed(view, now_s)

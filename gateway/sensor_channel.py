@@ -1,0 +1,423 @@
+"""One sensor, from authentic frames to recorded findings.
+
+Everything is recorded in the order in which the analysis saw it: that journal, replayed from the
+newest checkpoint, brings a restarted gateway to the same state and to the same beats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from gateway.analysis import LiveAnalysis, join
+from gateway.beat_classifier import BeatClassifier
+from gateway.checkpoint import CheckpointRefused
+from gateway.config import AlarmLimits, SessionConfig
+from gateway.counters import Counters
+from gateway.messages import (
+    SAMPLES_PER_FRAME,
+    DeviceId,
+    Findings,
+    Frame,
+    FrameSequence,
+    Gap,
+    Minute,
+    RhythmEvent,
+    SampleBlock,
+    SampleIndex,
+    SessionId,
+)
+from gateway.radio.frame_codec import FrameRefusal, FrameRefused
+from gateway.radio.message_codec import MAX_RANGES, Acknowledgement, HeldSession
+from gateway.radio.session_keys import SessionKeys
+from gateway.session import (
+    LateFrame,
+    LiveFrame,
+    MissingFrames,
+    RepeatedFrame,
+    SequenceRanges,
+    SessionTrack,
+    Step,
+    frame_items,
+)
+from gateway.store.entries import (
+    Checkpoint,
+    DeclaredGap,
+    Entry,
+    Found,
+    JournalId,
+    MinuteSummary,
+    SessionFinished,
+    SessionStarted,
+    StoredFrame,
+)
+from gateway.store.reader import JournalledFrame, JournalledGap, Reader, StoredSession
+from gateway.wall_clock import SessionClock
+
+MAX_TRACKS = 8  # sessions of one sensor that send at a time: one live, a few backlogs
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelParts:
+    """What every channel is built with."""
+
+    classifier: BeatClassifier
+    limits: AlarmLimits
+    session: SessionConfig
+    checkpoint_interval_s: float
+    keys: SessionKeys
+    reader: Reader
+    record: Callable[[Entry], object]
+    counters: Counters
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSignal:
+    """What one push brought at the live edge, in order of the axis."""
+
+    session: SessionId
+    sample_rate_hz: int
+    clock: SessionClock
+    items: tuple[SampleBlock | Gap, ...]
+    findings: Findings
+
+
+class Track:
+    """One session's order, and which of its frames are durable or lost for good."""
+
+    def __init__(self, stored: StoredSession, order: SessionTrack, durable: SequenceRanges) -> None:
+        self.session = stored.session
+        self.sample_rate_hz = stored.sample_rate_hz
+        self.generation = stored.key_generation
+        self.order = order
+        self.settled = durable
+        self.has_late = False
+        self.begun_us = 0.0  # device time of sample 0
+        self.wall_offset_s = stored.wall_offset_s  # as rows are dated; fixed, so replay agrees
+        self.clock = SessionClock(stored.sample_rate_hz)
+        self.clock.push(0, stored.wall_offset_s or stored.first_received_s)
+
+    @property
+    def age(self) -> tuple[int, int, float]:
+        """Sessions of one sensor in order of time."""
+        return self.generation, self.session.boot_id, self.begun_us
+
+    def acknowledgement(self) -> Acknowledgement:
+        next_expected = self.settled.first_missing()
+        above = (pair for pair in self.settled.ranges() if pair[0] > next_expected)
+        ranges = tuple(pair for pair, _ in zip(above, range(MAX_RANGES), strict=False))
+        return Acknowledgement(self.session.boot_id, self.session.salt, next_expected, ranges)
+
+
+class SensorChannel:
+    """Takes the authentic frames of one sensor, whatever session they belong to."""
+
+    def __init__(self, device_id: DeviceId, parts: ChannelParts) -> None:
+        self.device_id = device_id
+        self._parts = parts
+        self._tracks: dict[SessionId, Track] = {}
+        self._live: Track | None = None
+        self._analysis: LiveAnalysis | None = None
+        self.frames = 0
+        self.gaps = 0
+        self.beats = 0
+        self.last_frame_s: float | None = None
+
+    @property
+    def live_session(self) -> SessionId | None:
+        return None if self._live is None else self._live.session
+
+    @property
+    def clock(self) -> SessionClock | None:
+        """Of the live session."""
+        return None if self._live is None else self._live.clock
+
+    @property
+    def deadline_s(self) -> float | None:
+        """Monotonic time at which `tick` is due."""
+        return None if self._live is None else self._live.order.deadline_s
+
+    def take(
+        self, frame: Frame, generation: int, received_s: float, now_s: float
+    ) -> list[LiveSignal]:
+        """Order, record and analyse a frame; raises FrameRefused where its rate is another one."""
+        track = self._track(frame, generation, received_s)
+        if frame.sample_rate_hz != track.sample_rate_hz:
+            raise FrameRefused(FrameRefusal.ILLEGAL_CONTENT)
+        self.frames += 1
+        signals = self._make_live(track) if self._is_newer(track) else []
+        if track is self._live:
+            self.last_frame_s = received_s
+            end = frame.first_sample + SAMPLES_PER_FRAME
+            track.clock.push(end, received_s)
+        steps = track.order.push(frame, now_s)
+        return signals + self._apply(track, steps, received_s)
+
+    def tick(self, received_s: float, now_s: float) -> list[LiveSignal]:
+        """The grace of a missing frame may be over."""
+        if self._live is None:
+            return []
+        return self._apply(self._live, self._live.order.tick(now_s), received_s)
+
+    def committed(self, session: SessionId, sequences: Iterable[FrameSequence]) -> None:
+        """These frames are durable and may be acknowledged."""
+        track = self._tracks.get(session)
+        if track is not None:
+            for sequence in sequences:
+                track.settled.add(sequence, sequence)
+
+    def acknowledgement(self, session: SessionId) -> Acknowledgement | None:
+        track = self._tracks.get(session)
+        return None if track is None else track.acknowledgement()
+
+    def sensor_holds(self, held: HeldSession) -> SessionId | None:
+        """What the sensor has given up is lost for good; None for a session never heard of."""
+        session = SessionId(self.device_id, held.boot_id, held.salt)
+        track = self._tracks.get(session) or self._stored_track(session)
+        if track is None:
+            return None
+        if held.oldest > 0:
+            track.settled.add(0, held.oldest - 1)
+        if track.order.over and held.oldest == held.next:
+            self._close_history(track, held.next)
+        return session
+
+    def has_late(self, session: SessionId) -> bool:
+        """Whether frames of the session came below its live edge."""
+        track = self._tracks.get(session)
+        return track is not None and track.has_late
+
+    def gaps_filled(self, session: SessionId) -> list[Gap]:
+        """Gaps of the session that can be analysed: all that will ever come of them is here."""
+        track = self._tracks.get(session)
+        if track is None:
+            return []
+        return [
+            gap
+            for gap in self._parts.reader.gaps_to_fill(session)
+            if track.settled.covers(*frames_of(gap))
+        ]
+
+    def resume(self, stored: StoredSession) -> Findings:
+        """Take up an unfinished session where the store has it; gives what the replay found.
+
+        After a refused checkpoint, as with new analysis code, it begins at the checkpoint's place
+        without what came before.
+        """
+        track = self._restored_track(stored)
+        analysis = self._new_analysis(track)
+        after = self._restore(analysis, track.session)
+        found = [
+            self._replay(track, analysis, entry)
+            for entry in self._parts.reader.journal_after(track.session, after)
+        ]
+        findings = join(found)
+        track.order = SessionTrack(
+            self._parts.session, track.settled.ranges(), analysis.next_sequence
+        )
+        self._tracks[track.session] = track
+        previous, previous_analysis = self._live, self._analysis
+        self._live, self._analysis = track, analysis
+        self._record_findings(track, findings)
+        if previous is not None and previous_analysis is not None:
+            self._finish(previous, previous_analysis)
+        return findings
+
+    def save(self) -> None:
+        """Record the analysis state, as before an orderly stop."""
+        if self._live is not None and self._analysis is not None:
+            self._parts.record(Checkpoint(self._live.session, self._analysis.save()))
+
+    # Sessions and their order.
+
+    def _track(self, frame: Frame, generation: int, received_s: float) -> Track:
+        track = self._tracks.get(frame.session) or self._stored_track(frame.session)
+        if track is None:
+            track = self._new_track(frame, generation, received_s)
+        track.begun_us = _begun_us(frame)
+        return track
+
+    def _new_track(self, frame: Frame, generation: int, received_s: float) -> Track:
+        start = StoredSession(
+            frame.session, frame.sample_rate_hz, generation, received_s, None, finished=False
+        )
+        track = Track(start, SessionTrack(self._parts.session), SequenceRanges())
+        track.begun_us = _begun_us(frame)
+        live = self._is_newer(track)
+        if live:
+            end = frame.first_sample + SAMPLES_PER_FRAME
+            track.wall_offset_s = received_s - end / frame.sample_rate_hz
+        self._parts.record(
+            SessionStarted(
+                frame.session,
+                frame.sample_rate_hz,
+                generation,
+                received_s,
+                track.wall_offset_s,
+            )
+        )
+        if not live:
+            track.order.finish()
+            self._parts.record(SessionFinished(frame.session))
+        self._keep(track)
+        return track
+
+    def _stored_track(self, session: SessionId) -> Track | None:
+        """A session from before a restart, or one that was put out of mind: it is history."""
+        stored = self._parts.reader.session(session)
+        if stored is None:
+            return None
+        track = self._restored_track(stored)
+        received = track.settled.ranges()
+        edge = received[-1][1] + 1 if received else None
+        track.order = SessionTrack(self._parts.session, received, edge)
+        track.order.finish()
+        self._keep(track)
+        return track
+
+    def _restored_track(self, stored: StoredSession) -> Track:
+        received = self._parts.reader.received_ranges(stored.session)
+        order = SessionTrack(self._parts.session, received)
+        return Track(stored, order, SequenceRanges(received))
+
+    def _keep(self, track: Track) -> None:
+        self._tracks[track.session] = track
+        if len(self._tracks) > MAX_TRACKS:
+            history = [known for known in self._tracks.values() if known is not self._live]
+            del self._tracks[min(history, key=lambda known: known.age).session]
+
+    def _is_newer(self, track: Track) -> bool:
+        return self._live is None or (track is not self._live and track.age > self._live.age)
+
+    def _make_live(self, track: Track) -> list[LiveSignal]:
+        """This session is the newest: the one before is over."""
+        signals = []
+        if self._live is not None and self._analysis is not None:
+            signals = self._finish(self._live, self._analysis)
+        self._live, self._analysis = track, self._new_analysis(track)
+        return signals
+
+    def _finish(self, track: Track, analysis: LiveAnalysis) -> list[LiveSignal]:
+        signals = self._apply(track, track.order.finish(), track.clock.start_s, analysis)
+        findings = analysis.finish()
+        self._record_findings(track, findings)
+        self._parts.record(SessionFinished(track.session))
+        return [*signals, self._signal(track, (), findings)]
+
+    def _close_history(self, track: Track, end: int) -> None:
+        """Nothing more comes of a session that is over: what lies beyond its edge is a gap."""
+        edge = track.order.edge or 0
+        if end > edge:
+            gap = MissingFrames(edge, end - 1).gap
+            self._parts.record(DeclaredGap(track.session, gap))
+
+    # Steps, live and replayed.
+
+    def _apply(
+        self,
+        track: Track,
+        steps: list[Step],
+        received_s: float,
+        analysis: LiveAnalysis | None = None,
+    ) -> list[LiveSignal]:
+        analysis = analysis or self._analysis
+        signals = []
+        for step in steps:
+            match step:
+                case LiveFrame(frame):
+                    self._record_frame(frame, received_s)
+                    signals.append(self._analyse(track, analysis, tuple(frame_items(frame))))
+                case MissingFrames():
+                    self.gaps += 1
+                    self._parts.record(DeclaredGap(track.session, step.gap))
+                    signals.append(self._analyse(track, analysis, (step.gap,)))
+                case LateFrame(frame):
+                    track.has_late = True
+                    self._record_frame(frame, received_s, late=True)
+                case RepeatedFrame(frame):
+                    self._record_frame(frame, received_s)
+        return signals
+
+    def _analyse(
+        self, track: Track, analysis: LiveAnalysis | None, items: tuple[SampleBlock | Gap, ...]
+    ) -> LiveSignal:
+        assert analysis is not None, "a live step has a live session"
+        findings = analysis.push(items)
+        self._record_findings(track, findings)
+        if analysis.unsaved_s >= self._parts.checkpoint_interval_s:
+            self._parts.record(Checkpoint(track.session, analysis.save()))
+        return self._signal(track, items, findings)
+
+    def _restore(self, analysis: LiveAnalysis, session: SessionId) -> JournalId | None:
+        stored = self._parts.reader.checkpoint(session)
+        if stored is None:
+            return None
+        try:
+            analysis.restore(stored.state)
+        except CheckpointRefused:
+            self._parts.counters.add("ecg_checkpoints_refused_total")
+        return stored.journal_id
+
+    def _replay(
+        self, track: Track, analysis: LiveAnalysis, entry: JournalledFrame | JournalledGap
+    ) -> Findings:
+        if isinstance(entry, JournalledGap):
+            return analysis.push((entry.gap,))
+        if entry.frame.late:
+            return Findings()
+        frame, _ = self._parts.keys.open(entry.frame.sealed)
+        track.begun_us = _begun_us(frame)
+        return analysis.push(frame_items(frame))
+
+    def _record_frame(self, frame: Frame, received_s: float, late: bool = False) -> None:
+        self._parts.record(
+            StoredFrame(frame.session, frame.sequence, frame.sealed, received_s, late)
+        )
+
+    def _record_findings(self, track: Track, findings: Findings) -> None:
+        self.beats += len(findings.beats)
+        if findings.beats or findings.events:
+            self._parts.record(Found(track.session, findings.beats, findings.events))
+        for minute in findings.minutes:
+            self._parts.record(_summary(track, minute))
+
+    def _signal(
+        self, track: Track, items: tuple[SampleBlock | Gap, ...], findings: Findings
+    ) -> LiveSignal:
+        return LiveSignal(track.session, track.sample_rate_hz, track.clock, items, findings)
+
+    def _new_analysis(self, track: Track) -> LiveAnalysis:
+        return LiveAnalysis(track.sample_rate_hz, self._parts.classifier, self._parts.limits)
+
+
+def _begun_us(frame: Frame) -> float:
+    """Device time of the session's sample 0."""
+    return frame.device_time_us - 1e6 * frame.first_sample / frame.sample_rate_hz
+
+
+def frames_of(gap: Gap) -> tuple[int, int]:
+    """The first and last sequence of the frames that a gap touches."""
+    return gap.start // SAMPLES_PER_FRAME, (gap.end - 1) // SAMPLES_PER_FRAME
+
+
+def open_events(findings: Findings) -> list[RhythmEvent]:
+    """The events that these findings began and did not end."""
+    opened: dict[tuple[str, SampleIndex], RhythmEvent] = {}
+    for event in findings.events:
+        opened[event.kind, event.onset] = event
+    return [event for event in opened.values() if event.end is None]
+
+
+def _summary(track: Track, minute: Minute) -> MinuteSummary:
+    assert track.wall_offset_s is not None, "a session that was live is dated"
+    return MinuteSummary(
+        session=track.session,
+        minute_s=round(track.wall_offset_s + minute.start / track.sample_rate_hz),
+        beats=minute.beats,
+        abnormal_beats=minute.abnormal_beats,
+        heart_rate_min_bpm=minute.heart_rate_min_bpm,
+        heart_rate_mean_bpm=minute.heart_rate_mean_bpm,
+        heart_rate_max_bpm=minute.heart_rate_max_bpm,
+        usable_s=minute.usable_s,
+        gap_s=minute.gap_s,
+    )

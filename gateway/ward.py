@@ -1,0 +1,361 @@
+"""All sensors and beds: what links bring goes to the channels, what is found goes to the beds.
+
+Everything runs in the event loop. The store's commits come in through `settle`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.bedside import Bedside
+from gateway.counters import Counters
+from gateway.late_stretch import analyse_late_stretch
+from gateway.live_view import LiveView
+from gateway.messages import AlarmKind, DeviceId, Gap, SessionId, device_name
+from gateway.radio.conversation import Conversation
+from gateway.radio.frame_codec import FrameRefusal, FrameRefused
+from gateway.radio.gatt import GattCharacteristic
+from gateway.radio.message_codec import (
+    Acknowledgement,
+    HeldSession,
+    MessageRefused,
+    SensorStatus,
+)
+from gateway.radio.source import SensorLink
+from gateway.sensor_channel import ChannelParts, LiveSignal, SensorChannel, open_events
+from gateway.store.entries import (
+    AddBed,
+    Admit,
+    AssignSensor,
+    BedCommand,
+    Found,
+    LateStretchAnalysed,
+)
+from gateway.store.recorder import Recorder
+from gateway.store.transactions import Commit
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0  # what time alone brings is judged once a second
+
+
+@dataclass(slots=True)
+class _Talk:
+    """A connected link, the sensor that it claims to be, and the task that talks to it."""
+
+    device_id: DeviceId
+    conversation: Conversation
+    session: SessionId
+    task: asyncio.Task[None]
+
+
+class _Voice:
+    """What one sensor says under seal, told to the ward."""
+
+    def __init__(self, ward: Ward, device_id: DeviceId) -> None:
+        self._ward = ward
+        self._device_id = device_id
+
+    def acknowledgements(self) -> Sequence[Acknowledgement]:
+        return self._ward.due_acknowledgements(self._device_id)
+
+    def sensor_holds(self, held: Sequence[HeldSession]) -> None:
+        self._ward.sensor_holds(self._device_id, held)
+
+    def sensor_status(self, status: SensorStatus) -> None:
+        self._ward.sensor_status(self._device_id, status)
+
+
+class Ward:
+    """A LinkListener that knows every sensor and every bed."""
+
+    def __init__(
+        self,
+        parts: ChannelParts,
+        recorder: Recorder,
+        live_view: LiveView,
+        auto_admit: bool,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`now` gives Unix seconds."""
+        self._parts = parts
+        self._recorder = recorder
+        self._live_view = live_view
+        self._auto_admit = auto_admit
+        self._now = now
+        self._counters: Counters = parts.counters
+        self._channels: dict[DeviceId, SensorChannel] = {}
+        self._beds: dict[str, Bedside] = {}
+        self._talks: dict[SensorLink, _Talk] = {}
+        self._due: dict[DeviceId, set[SessionId]] = defaultdict(set)
+        self._late: asyncio.Queue[tuple[SensorChannel, SessionId]] = asyncio.Queue()
+        self._graces: dict[DeviceId, asyncio.TimerHandle] = {}
+        self._being_admitted: set[DeviceId] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Life.
+
+    def resume(self) -> None:
+        """Take beds, open alarms and unfinished sessions up where the store has them."""
+        self._reload_beds()
+        for stored in self._parts.reader.open_sessions():
+            channel = self._channel(stored.session.device_id)
+            found = channel.resume(stored)
+            bed = self._bed_of(channel.device_id)
+            if bed is not None and channel.clock is not None:
+                bed.resume(open_events(found), channel.clock, self._now())
+            self._late.put_nowait((channel, stored.session))
+
+    async def run(self) -> None:
+        """Judge each second what time alone brings, and analyse what came late."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tick())
+            group.create_task(self._analyse_late())
+
+    def stop(self) -> None:
+        """Record every analysis state; links must have ended."""
+        for channel in self._channels.values():
+            channel.save()
+
+    # What links bring.
+
+    def connected(self, link: SensorLink, status: bytes) -> None:
+        try:
+            session = SensorStatus.decode(status).session
+        except MessageRefused as refused:
+            self._counters.add("ecg_status_refused_total", reason=refused.reason)
+            self._spawn(link.close())
+            return
+        root_key = self._parts.keys.root_of(session)
+        if root_key is None:
+            self._counters.add("ecg_links_refused_total", reason=FrameRefusal.UNKNOWN_DEVICE)
+            log.warning("sensor is not paired", extra={"sensor": device_name(session.device_id)})
+            self._spawn(link.close())
+            return
+        self._begin_talk(link, session, root_key)
+
+    def received(
+        self, link: SensorLink, characteristic: GattCharacteristic, message: bytes
+    ) -> None:
+        if characteristic is GattCharacteristic.FRAMES:
+            self._take_frame(link, message)
+        elif link in self._talks:
+            self._talks[link].conversation.receive(message)
+
+    def disconnected(self, link: SensorLink, reason: str) -> None:
+        talk = self._talks.pop(link, None)
+        if talk is not None:
+            talk.task.cancel()
+            self._show_connection(talk.device_id)
+
+    def _begin_talk(self, link: SensorLink, session: SessionId, root_key: bytes) -> None:
+        device_id = session.device_id
+        voice = _Voice(self, device_id)
+        talk = Conversation(link, session, root_key, voice, self._now, self._counters)
+        self._talks[link] = _Talk(device_id, talk, session, self._spawn(talk.run()))
+        channel = self._channels.get(device_id)
+        if channel is not None and channel.live_session is not None:
+            self._due[device_id].add(channel.live_session)
+        self._show_connection(device_id)
+
+    def _take_frame(self, link: SensorLink, sealed: bytes) -> None:
+        if not self._recorder.has_room:
+            self._counters.add("ecg_frames_refused_total", reason="no room in the store's queue")
+            return
+        try:
+            frame, generation = self._parts.keys.open(sealed)
+            channel = self._channel(frame.session.device_id)
+            now_s = self._now()
+            signals = channel.take(frame, generation, now_s, _monotonic_s())
+        except FrameRefused as refused:
+            self._counters.add("ecg_frames_refused_total", reason=refused.reason)
+            return
+        self._deliver(channel, signals, now_s)
+        self._follow_session(link, channel)
+        self._await_grace(channel)
+
+    def _deliver(self, channel: SensorChannel, signals: list[LiveSignal], now_s: float) -> None:
+        bed = self._bed_of(channel.device_id)
+        if bed is None:
+            self._admit(channel.device_id)
+            return
+        for signal in signals:
+            bed.signal(signal, now_s)
+
+    def _follow_session(self, link: SensorLink, channel: SensorChannel) -> None:
+        """A sensor that began another session is talked to under that one."""
+        talk, session = self._talks.get(link), channel.live_session
+        if talk is None or session is None or session == talk.session:
+            return
+        root_key = self._parts.keys.root_of(session)
+        if root_key is not None and session.device_id == talk.device_id:
+            talk.session = session
+            talk.conversation.use_session(session, root_key)
+
+    def _await_grace(self, channel: SensorChannel) -> None:
+        pending = self._graces.pop(channel.device_id, None)
+        if pending is not None:
+            pending.cancel()
+        deadline_s = channel.deadline_s
+        if deadline_s is not None:
+            self._graces[channel.device_id] = asyncio.get_running_loop().call_at(
+                deadline_s, self._end_grace, channel
+            )
+
+    def _end_grace(self, channel: SensorChannel) -> None:
+        now_s = self._now()
+        self._deliver(channel, channel.tick(now_s, _monotonic_s()), now_s)
+        self._await_grace(channel)
+
+    # What sensors say.
+
+    def due_acknowledgements(self, device_id: DeviceId) -> list[Acknowledgement]:
+        channel = self._channel(device_id)
+        due = self._due.pop(device_id, set())
+        told = (channel.acknowledgement(session) for session in due)
+        return [acknowledgement for acknowledgement in told if acknowledgement is not None]
+
+    def sensor_holds(self, device_id: DeviceId, held: Sequence[HeldSession]) -> None:
+        channel = self._channel(device_id)
+        for each in held:
+            session = channel.sensor_holds(each)
+            if session is not None:
+                self._due[device_id].add(session)
+                self._late.put_nowait((channel, session))
+        self._acknowledge(device_id)
+
+    def sensor_status(self, device_id: DeviceId, status: SensorStatus) -> None:
+        bed = self._bed_of(device_id)
+        if bed is not None:
+            bed.status(status, self._now())
+
+    # What has become durable.
+
+    def settle(self, commit: Commit) -> None:
+        """Acknowledge what is durable; look whether it fills a gap."""
+        for session, sequences in commit.frames.items():
+            channel = self._channel(session.device_id)
+            channel.committed(session, sequences)
+            self._due[session.device_id].add(session)
+            self._acknowledge(session.device_id)
+            if channel.has_late(session):
+                self._late.put_nowait((channel, session))
+        for conflict in commit.conflicts:
+            self._counters.add("ecg_frame_conflicts_total")
+            log.error(
+                "two authentic frames under one sequence: not acknowledged",
+                extra={"session": conflict.session.name, "sequence": conflict.sequence},
+            )
+
+    def _acknowledge(self, device_id: DeviceId) -> None:
+        for talk in self._talks.values():
+            if talk.device_id == device_id:
+                talk.conversation.acknowledge()
+
+    # Time.
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            now_s = self._now()
+            for bed in self._beds.values():
+                bed.tick(now_s)
+
+    async def _analyse_late(self) -> None:
+        while True:
+            channel, session = await self._late.get()
+            for gap in channel.gaps_filled(session):
+                await self._analyse_gap(channel, session, gap)
+
+    async def _analyse_gap(self, channel: SensorChannel, session: SessionId, gap: Gap) -> None:
+        stored = self._parts.reader.session(session)
+        assert stored is not None, "a gap belongs to a stored session"
+        found = await analyse_late_stretch(self._parts, session, stored.sample_rate_hz, gap)
+        self._parts.record(Found(session, found.beats, found.events, late=True))
+        self._parts.record(LateStretchAnalysed(session, gap.start))
+        bed = self._bed_of(channel.device_id)
+        for event in found.events:
+            if bed is not None and stored.wall_offset_s is not None:
+                onset_s = stored.wall_offset_s + event.onset / stored.sample_rate_hz
+                bed.late(event, onset_s, self._now())
+
+    # Beds.
+
+    @property
+    def beds(self) -> Sequence[Bedside]:
+        return tuple(self._beds.values())
+
+    @property
+    def channels(self) -> Sequence[SensorChannel]:
+        return tuple(self._channels.values())
+
+    def is_connected(self, device_id: DeviceId) -> bool:
+        return any(talk.device_id == device_id for talk in self._talks.values())
+
+    async def command(self, *commands: BedCommand) -> None:
+        """Do bed commands in order; raises BedCommandRefused."""
+        try:
+            for command in commands:
+                await asyncio.wrap_future(self._recorder.command(command))
+        finally:
+            self._reload_beds()
+
+    def acknowledge_alarm(self, bed: Bedside, kind: AlarmKind | None) -> int:
+        return len(bed.acknowledge(kind, self._now()))
+
+    def pause_audio(self, bed: Bedside, seconds: float) -> float:
+        return bed.pause_audio(self._now(), seconds)
+
+    def _reload_beds(self) -> None:
+        now_s = self._now()
+        open_alarms = self._parts.reader.open_alarms()
+        for bed in self._parts.reader.beds():
+            known = self._beds.get(bed.name)
+            if known is not None:
+                known.change(bed, now_s)
+                continue
+            alarms = [stored.alarm for stored in open_alarms if stored.bed == bed.id]
+            self._beds[bed.name] = Bedside(
+                bed, self._parts.limits, alarms, self._parts.record, self._live_view, now_s
+            )
+        for channel in self._channels:
+            self._show_connection(channel)
+
+    def _admit(self, device_id: DeviceId) -> None:
+        if not self._auto_admit or device_id in self._being_admitted:
+            return
+        self._being_admitted.add(device_id)
+        self._spawn(self._admit_new(device_id, f"Bed {len(self._being_admitted)}"))
+
+    async def _admit_new(self, device_id: DeviceId, bed: str) -> None:
+        now_s = self._now()
+        await self.command(AddBed(bed), AssignSensor(device_id, bed, now_s), Admit(bed, now_s))
+
+    def _bed_of(self, device_id: DeviceId) -> Bedside | None:
+        return next((bed for bed in self._beds.values() if bed.bed.device_id == device_id), None)
+
+    def _show_connection(self, device_id: DeviceId) -> None:
+        bed = self._bed_of(device_id)
+        if bed is not None:
+            bed.connection(self.is_connected(device_id), self._now())
+
+    def _channel(self, device_id: DeviceId) -> SensorChannel:
+        if device_id not in self._channels:
+            self._channels[device_id] = SensorChannel(device_id, self._parts)
+        return self._channels[device_id]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _monotonic_s() -> float:
+    return asyncio.get_running_loop().time()
