@@ -33,6 +33,8 @@ OUTSIDE = frozenset({"classifier", "limits"})  # given to the constructor, not s
 ANALYSIS_CODE = ("messages.py", "rhythm.py", "pipeline.py", "minutes.py", "dsp/*.py")
 _OWN_MODULES = ("gateway.messages", "gateway.rhythm", "gateway.minutes", "gateway.dsp.")
 _HEADER_LENGTH = struct.Struct("<I")
+# what a header raises that JSON can hold and `save` never writes
+_UNFIT = (AttributeError, ImportError, KeyError, OverflowError, TypeError, ValueError)
 _TAG = "$"  # marks a JSON object that stands for something other than a dict
 
 
@@ -74,7 +76,7 @@ def load(pipeline: Pipeline, checkpoint: bytes) -> None:
         raise CheckpointRefused(CheckpointRefusal.FINGERPRINT)
     try:
         state = {name: _decode(value, arrays) for name, value in content["state"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _UNFIT as error:
         raise CheckpointRefused(CheckpointRefusal.DAMAGED) from error
     if state.keys() != _state(pipeline).keys():
         raise CheckpointRefused(CheckpointRefusal.DAMAGED)
