@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.alarms import LEAD_OFF_S, MAX_PAUSE_S, PRIORITY, AlarmBook
+from gateway.config import AlarmLimits
+from gateway.messages import (
+    Alarm,
+    AlarmKind,
+    AlarmPriority,
+    AlarmState,
+    Quality,
+    QualityReason,
+    RhythmKind,
+    SampleIndex,
+)
+
+GOOD = Quality(SampleIndex(0), 1.0, frozenset(), True, True)
+POOR = Quality(SampleIndex(0), 0.2, frozenset({QualityReason.MUSCLE}), False, True)
+LEAD_OFF = Quality(SampleIndex(0), 0.0, frozenset({QualityReason.LEAD_OFF}), False, False)
+ASYSTOLE = AlarmKind.ASYSTOLE
+BRADYCARDIA = AlarmKind.BRADYCARDIA
+
+
+@pytest.fixture
+def book() -> AlarmBook:
+    return AlarmBook(AlarmLimits())
+
+
+def begin(book, kind=RhythmKind.ASYSTOLE, onset_s=10.0, decided_s=14.3):
+    return book.push_event(kind, onset_s, decided_s)
+
+
+def end(book, kind=RhythmKind.ASYSTOLE, onset_s=10.0, end_s=30.0):
+    return book.push_event(kind, onset_s, end_s + 1.0, end_s)
+
+
+def seconds(book, quality, start_s, until_s):
+    """Push a quality for each second; the alarms that changed."""
+    return [a for s in range(start_s, until_s) for a in book.push_quality(quality, float(s))]
+
+
+def states(alarms):
+    return [(alarm.kind, alarm.state) for alarm in alarms]
+
+
+def test_every_kind_has_a_priority():
+    assert PRIORITY.keys() == {*AlarmKind}
+
+
+def test_every_rhythm_is_an_alarm():
+    assert {kind.value for kind in RhythmKind} <= {kind.value for kind in AlarmKind}
+
+
+def test_asystole_is_raised_high(book):
+    raised = Alarm(ASYSTOLE, AlarmPriority.HIGH, 10.0, 14.3, AlarmState.ACTIVE)
+    assert begin(book) == [raised]
+    assert book.open_alarms == (raised,)
+
+
+def test_asystole_latches_until_acknowledged(book):
+    begin(book)
+    (latched,) = end(book)
+    assert (latched.state, latched.ended_s) == (AlarmState.LATCHED, 30.0)
+    (ended,) = book.acknowledge(ASYSTOLE, 45.0)
+    assert (ended.state, ended.ended_s, ended.acknowledged_s) == (AlarmState.ENDED, 30.0, 45.0)
+    assert book.open_alarms == ()
+
+
+def test_acknowledged_asystole_ends_with_its_condition(book):
+    begin(book)
+    (acknowledged,) = book.acknowledge(ASYSTOLE, 20.0)
+    assert (acknowledged.state, acknowledged.ended_s) == (AlarmState.ACKNOWLEDGED, None)
+    assert book.acknowledge(ASYSTOLE, 21.0) == []
+    (ended,) = end(book)
+    assert (ended.state, ended.ended_s, ended.acknowledged_s) == (AlarmState.ENDED, 30.0, 20.0)
+
+
+def test_bradycardia_does_not_latch(book):
+    begin(book, RhythmKind.BRADYCARDIA)
+    assert states(end(book, RhythmKind.BRADYCARDIA)) == [(BRADYCARDIA, AlarmState.ENDED)]
+    assert book.open_alarms == ()
+
+
+@pytest.mark.parametrize("quality", [POOR, LEAD_OFF])
+def test_no_technical_condition_touches_a_lethal_alarm(book, quality):
+    begin(book)
+    end(book)
+    seconds(book, quality, 30, 600)
+    book.tick(700.0)
+    assert (ASYSTOLE, AlarmState.LATCHED) in states(book.open_alarms)
+
+
+def test_a_new_asystole_takes_the_place_of_a_latched_one(book):
+    begin(book)
+    end(book)
+    ended, raised = begin(book, onset_s=50.0, decided_s=54.3)
+    assert (ended.onset_s, ended.ended_s, ended.state) == (10.0, 30.0, AlarmState.ENDED)
+    assert (raised.onset_s, raised.state) == (50.0, AlarmState.ACTIVE)
+
+
+def test_an_event_told_again_changes_nothing(book):
+    begin(book)
+    book.acknowledge(ASYSTOLE, 15.0)
+    assert begin(book, onset_s=10.1) == []
+    assert states(book.open_alarms) == [(ASYSTOLE, AlarmState.ACKNOWLEDGED)]
+
+
+def test_nothing_to_acknowledge_or_to_end(book):
+    assert book.acknowledge(ASYSTOLE, 1.0) == []
+    assert end(book) == []
+
+
+def test_lead_off_is_raised_once_it_lasts_and_ends_when_it_stays_on(book):
+    assert seconds(book, LEAD_OFF, 0, int(LEAD_OFF_S) - 1) == []
+    (raised,) = seconds(book, LEAD_OFF, int(LEAD_OFF_S) - 1, 60)
+    assert (raised.kind, raised.onset_s, raised.raised_s) == (AlarmKind.LEAD_OFF, 0.0, LEAD_OFF_S)
+    assert seconds(book, GOOD, 60, 62) == []
+    (ended,) = seconds(book, GOOD, 62, 70)
+    assert (ended.state, ended.ended_s) == (AlarmState.ENDED, 63.0)
+
+
+def test_a_lead_that_bounces_stays_one_alarm(book):
+    seconds(book, LEAD_OFF, 0, 5)
+    for second in range(5, 50, 2):
+        assert seconds(book, GOOD, second, second + 1) == []
+        assert seconds(book, LEAD_OFF, second + 1, second + 2) == []
+
+
+def test_poor_signal_calls_after_30_s(book):
+    assert seconds(book, POOR, 5, 34) == []
+    (raised,) = seconds(book, POOR, 34, 90)
+    assert (raised.kind, raised.onset_s, raised.raised_s) == (AlarmKind.POOR_SIGNAL, 5.0, 35.0)
+    assert raised.priority is AlarmPriority.LOW
+
+
+def test_lead_off_is_not_a_poor_signal_as_well(book):
+    changed = seconds(book, POOR, 0, 40) + seconds(book, LEAD_OFF, 40, 90)
+    assert states(changed) == [
+        (AlarmKind.POOR_SIGNAL, AlarmState.ACTIVE),
+        (AlarmKind.LEAD_OFF, AlarmState.ACTIVE),
+        (AlarmKind.POOR_SIGNAL, AlarmState.ENDED),
+    ]
+
+
+def test_a_good_spell_restarts_the_count_of_poor_signal(book):
+    assert seconds(book, POOR, 0, 29) + seconds(book, GOOD, 29, 32) == []
+    assert seconds(book, POOR, 32, 61) == []
+    assert len(seconds(book, POOR, 61, 62)) == 1
+
+
+def test_a_silent_sensor_calls_after_10_s(book):
+    book.hear(100.0)
+    assert book.tick(109.9) == []
+    (raised,) = book.tick(110.0)
+    assert (raised.kind, raised.onset_s) == (AlarmKind.SENSOR_SILENT, 100.0)
+    assert book.tick(111.0) == []
+    assert states(book.hear(120.0)) == [(AlarmKind.SENSOR_SILENT, AlarmState.ENDED)]
+
+
+def test_a_sensor_that_was_never_heard_is_silent_too(book):
+    assert book.tick(1000.0) == []
+    assert states(book.tick(1010.0)) == [(AlarmKind.SENSOR_SILENT, AlarmState.ACTIVE)]
+
+
+def test_standby_ends_all_and_raises_nothing(book):
+    begin(book)
+    end(book)
+    begin(book, RhythmKind.TACHYCARDIA)
+    closed = book.stand_by(40.0)
+    assert [(alarm.state, alarm.ended_s) for alarm in closed] == [
+        (AlarmState.ENDED, 30.0),
+        (AlarmState.ENDED, 40.0),
+    ]
+    assert begin(book) + seconds(book, LEAD_OFF, 40, 90) + book.tick(500.0) == []
+    assert book.open_alarms == ()
+
+
+def test_monitoring_after_standby_counts_from_there(book):
+    book.hear(0.0)
+    seconds(book, LEAD_OFF, 0, 1)
+    book.stand_by(1.0)
+    book.monitor(1000.0)
+    assert book.tick(1009.0) == []
+    assert seconds(book, LEAD_OFF, 1000, 1001) == []
+    assert len(book.tick(1010.0)) == 1
+
+
+def test_pause_silences_what_sounds(book):
+    begin(book, RhythmKind.BRADYCARDIA)
+    assert book.sounding(20.0) is AlarmPriority.MEDIUM
+    assert book.pause_audio(20.0, 60.0) == 80.0
+    assert book.sounding(79.9) is None
+    assert book.sounding(80.0) is AlarmPriority.MEDIUM
+    assert states(book.open_alarms) == [(BRADYCARDIA, AlarmState.ACTIVE)]
+
+
+def test_pause_has_a_bound_and_can_be_ended(book):
+    begin(book)
+    assert book.pause_audio(20.0, 1e9) == 20.0 + MAX_PAUSE_S
+    book.pause_audio(30.0, 0.0)
+    assert book.sounding(30.0) is AlarmPriority.HIGH
+
+
+def test_a_new_lethal_alarm_breaks_through_the_pause(book):
+    begin(book, RhythmKind.BRADYCARDIA)
+    book.pause_audio(20.0)
+    begin(book, RhythmKind.TACHYCARDIA, 21.0, 30.0)
+    assert book.sounding(31.0) is None
+    begin(book, RhythmKind.ASYSTOLE, 31.0, 35.3)
+    assert book.sounding(35.3) is AlarmPriority.HIGH
+
+
+def test_the_most_urgent_sounds_until_it_is_acknowledged(book):
+    begin(book, RhythmKind.BRADYCARDIA)
+    begin(book)
+    end(book)
+    assert book.sounding(31.0) is AlarmPriority.HIGH
+    book.acknowledge(ASYSTOLE, 32.0)
+    assert book.sounding(32.0) is AlarmPriority.MEDIUM
+    book.acknowledge(BRADYCARDIA, 33.0)
+    assert book.sounding(33.0) is None
+
+
+def test_open_alarms_are_taken_up_after_a_restart(book):
+    begin(book)
+    restarted = AlarmBook(AlarmLimits(), book.open_alarms)
+    assert begin(restarted) == []
+    assert states(end(restarted)) == [(ASYSTOLE, AlarmState.LATCHED)]
+
+
+def test_what_a_lost_analysis_had_found_is_over(book):
+    begin(book)
+    begin(book, RhythmKind.TACHYCARDIA)
+    seconds(book, LEAD_OFF, 0, 5)
+    assert states(book.lose_rhythm(50.0)) == [
+        (ASYSTOLE, AlarmState.LATCHED),
+        (AlarmKind.TACHYCARDIA, AlarmState.ENDED),
+    ]
+    assert (AlarmKind.LEAD_OFF, AlarmState.ACTIVE) in states(book.open_alarms)
+
+
+def test_open_alarms_are_ranked_by_urgency_then_onset(book):
+    begin(book, RhythmKind.ABNORMAL_BURDEN, 1.0)
+    begin(book, RhythmKind.TACHYCARDIA, 9.0)
+    begin(book, RhythmKind.BRADYCARDIA, 5.0)
+    begin(book, RhythmKind.ASYSTOLE, 20.0)
+    assert [alarm.onset_s for alarm in book.open_alarms] == [20.0, 5.0, 9.0, 1.0]
