@@ -1,0 +1,87 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gateway.beat_classifier import MAX_CARD_BYTES, ModelRefused, load_card, scale_min_max
+from gateway.tflite_classifier import default_model_path
+
+CARD = default_model_path().with_suffix(".json")
+
+
+def refusal(tmp_path: Path, content: str) -> str:
+    path = tmp_path / "card.json"
+    path.write_text(content)
+    with pytest.raises(ModelRefused) as refused:
+        load_card(path)
+    return refused.value.reason
+
+
+def changed_card(**changes: Any) -> str:
+    return json.dumps(json.loads(CARD.read_text()) | changes)
+
+
+def test_the_installed_card_is_accepted():
+    card = load_card(CARD)
+    assert card.labels == ("N", "S", "V", "F", "Q")
+    assert card.short_hash == card.sha256[:8]
+
+
+@pytest.mark.parametrize("name", json.loads(CARD.read_text()))
+def test_a_missing_field_is_named(tmp_path, name):
+    fields = json.loads(CARD.read_text())
+    del fields[name]
+    assert refusal(tmp_path, json.dumps(fields)) == f"the card lacks {name}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"sample_rate_hz": 250}, "sample_rate_hz is 250, beat windows have 125"),
+        ({"window_samples": 180}, "window_samples is 180, beat windows have 187"),
+        ({"r_position": 0}, "r_position is 0, beat windows have R at 93"),
+        (
+            {"filter_band_hz": [0.5, 30.0]},
+            "filter_band_hz is (0.5, 30.0), beat windows are filtered (0.5, 40.0)",
+        ),
+        ({"filter_band_hz": []}, "filter_band_hz is [], not two frequencies"),
+        ({"normalisation": "z-score"}, "normalisation 'z-score' is unknown"),
+        ({"inputs": ["window", "rr"]}, "inputs are ('window', 'rr'), only 'window' is given"),
+        ({"labels": ["N", "S", "V", "X", "Q"]}, "labels hold X, which is no AAMI class"),
+        ({"labels": ["N", "S", "S"]}, "labels name a class twice, or not N"),
+        ({"labels": ["S", "V"]}, "labels name a class twice, or not N"),
+        ({"labels": ["N"]}, "labels name no abnormal class"),
+        ({"abnormal_threshold": 1.0}, "abnormal_threshold is not within 0–1"),
+        ({"abnormal_threshold": "0.5"}, "abnormal_threshold is '0.5', not of type float"),
+        ({"sha256": "abc"}, "sha256 is not 64 hex digits"),
+    ],
+)
+def test_a_card_that_does_not_fit_is_refused_by_field(tmp_path, changes, reason):
+    assert refusal(tmp_path, changed_card(**changes)) == reason
+
+
+def test_a_score_of_another_shape_is_refused(tmp_path):
+    assert refusal(tmp_path, changed_card(scores=[{"f1": 99.0}])).startswith("scores: ")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '"card"', "\0"])
+def test_what_is_no_json_object_is_refused(tmp_path, content):
+    assert "JSON" in refusal(tmp_path, content)
+
+
+def test_an_oversized_card_is_refused(tmp_path):
+    assert "exceeds" in refusal(tmp_path, " " * MAX_CARD_BYTES + "{}")
+
+
+def test_a_missing_card_is_refused(tmp_path):
+    with pytest.raises(ModelRefused, match="can't be read: No such file"):
+        load_card(tmp_path / "card.json")
+
+
+def test_scaling_spans_0_to_1_and_forgets_gain_and_offset():
+    windows = np.array([[-100.0, 0.0, 300.0], [5.0, 5.0, 5.0]], np.float32)
+    scaled = scale_min_max(windows)
+    np.testing.assert_allclose(scaled, [[0.0, 0.25, 1.0], [0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(scale_min_max(windows * 2 + 40), scaled, atol=1e-6)
