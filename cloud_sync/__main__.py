@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from cloud_sync.backoff import delays
@@ -31,6 +32,7 @@ from gateway.store.outbox import Lane as GatewayLane
 from gateway.store.outbox import OutboxReader
 
 EX_OK = 0
+EX_SOFTWARE = 70  # sysexits.h: our own fault
 EX_TEMPFAIL = 75  # sysexits.h: another instance runs
 EX_CONFIG = 78  # sysexits.h; systemd does not restart on it
 PRIMARY_CODE = 0xFF  # SQLite's extended result codes hold the primary one in the low byte
@@ -123,6 +125,7 @@ async def _upload(
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_end_process)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
     publisher = MqttPublisher(config.mqtt, f"ecg-{config.gateway_id}", tls)
@@ -144,6 +147,12 @@ async def _upload(
         sd_notify(os.environ, "STOPPING=1")
         await publisher.close()
     _log.info("stopped")
+
+
+def _end_process(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A fault of our own in a callback: systemd starts us again, from what is on disk."""
+    _log.critical("%s", context["message"], exc_info=context.get("exception"))
+    os._exit(EX_SOFTWARE)
 
 
 def status(config: CloudSyncConfig) -> int:

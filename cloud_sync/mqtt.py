@@ -27,7 +27,7 @@ from cloud_sync.ports import Answer, Delivered, Envelope, Refused, TryLater
 
 DIAL_TIMEOUT_S = 10.0  # for the TCP connect, and again for the TLS handshake
 CONNACK_TIMEOUT_S = 10.0
-PUBACK_TIMEOUT_S = 20.0  # then the connection is given up: a silent broker is no broker
+PUBACK_TIMEOUT_S = 30.0  # without any: 100 KB take 25 s at 32 kbit/s, a slow mobile link
 HOUSEKEEPING_INTERVAL_S = 5.0  # how often paho looks at its keep-alive
 MAX_IN_FLIGHT = 20  # paho's default too, so it never queues; fewer where the broker asks for it
 PUBLISH_OVERHEAD_BYTES = 10  # fixed header 5, topic length 2, packet id 2, properties 1
@@ -105,6 +105,7 @@ class _Connection:
     ) -> None:
         self.lost: str | None = None  # why, once the connection has ended
         self._loop = asyncio.get_running_loop()
+        self._welcomed = False
         self._welcome: asyncio.Future[None] = self._loop.create_future()
         self._unanswered: dict[int, asyncio.Future[Answer]] = {}
         self._window = asyncio.Semaphore(MAX_IN_FLIGHT)
@@ -129,15 +130,15 @@ class _Connection:
             )
         except OSError as error:
             raise _ConnectFailed(f"{config.host}:{config.port}: {error}") from error
-        self._attach()
         try:
+            self._attach()
             async with asyncio.timeout(CONNACK_TIMEOUT_S):
                 await self._welcome
-        except (TimeoutError, _ConnectFailed) as error:
-            self.close("the broker does not answer")
-            if isinstance(error, _ConnectFailed):
-                raise
+        except TimeoutError as error:
             raise _ConnectFailed("the broker does not answer") from error
+        finally:
+            if not self._welcomed:
+                self.close("the broker gave no welcome")
 
     async def publish(self, envelope: Envelope) -> Answer:
         async with self._window:
@@ -175,7 +176,8 @@ class _Connection:
         self._client.on_socket_close = lambda _client, _userdata, socket: self._detach(socket)
         socket = self._client.socket()
         if socket is None:
-            raise self._unwelcome(f"the connection was lost {self._socket_error}".rstrip())
+            self._end(f"the connection was lost {self._socket_error}".rstrip())
+            return
         self._loop.add_reader(socket, self._read)
         self._keep_house()
 
@@ -236,6 +238,7 @@ class _Connection:
             self._max_packet_bytes = getattr(
                 properties, "MaximumPacketSize", self._max_packet_bytes
             )
+            self._welcomed = True
             self._welcome.set_result(None)
 
     def _on_publish(

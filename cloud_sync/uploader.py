@@ -29,6 +29,7 @@ from cloud_sync.ports import (
 MAX_IN_FLIGHT = 20  # unacknowledged messages: mosquitto's own default, a fifth of AWS IoT Core's
 PROBE_IN_FLIGHT = 1  # after a failure one message tries the link, so that a poison one shows
 MAX_UNANSWERED = 5  # times that a connection may end on one message that was alone in flight
+LONGEST_STRIDE = 200  # rows read at once while passing settled ones, at most 20 MB
 LOOK_INTERVAL_S = 1.0  # how late a new alarm may be noticed; a look is one read of shared memory
 TIDY_INTERVAL_S = 3600.0  # between two looks for delivered rows that the gateway has pruned
 DRAIN_S = 3.0  # for the last acknowledgements at an orderly stop
@@ -94,11 +95,10 @@ class Uploader:
             self._read_up_to = dict.fromkeys(Lane, 0)
         for lane in Lane:
             while (room := self._window - len(self._in_flight)) > 0:
-                rows = self._outbox.pending(lane, self._read_up_to[lane], room)
+                rows = self._next_rows(lane, room)
                 if not rows:
                     break
-                self._read_up_to[lane] = rows[-1].id
-                self._publish(self._unsettled(rows))
+                self._publish(rows)
         if len(self._in_flight) < self._window:
             self._exhausted = version
 
@@ -133,6 +133,17 @@ class Uploader:
             return answer
         del self._unanswered[row.message_id]
         return Refused(f"{MAX_UNANSWERED} connections ended on it, the last: {answer.reason}")
+
+    def _next_rows(self, lane: Lane, room: int) -> list[OutboxRow]:
+        """The lane's next open rows, at most `room`; settled ones are passed in growing strides."""
+        stride = room
+        while rows := self._outbox.pending(lane, self._read_up_to[lane], stride):
+            fresh = self._unsettled(rows)[:room]
+            self._read_up_to[lane] = (fresh if len(fresh) == room else rows)[-1].id
+            if fresh:
+                return fresh
+            stride = min(2 * stride, LONGEST_STRIDE)
+        return []
 
     def _unsettled(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
         done = self._delivery_log.settled(row.message_id for row in rows)
