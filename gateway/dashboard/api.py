@@ -1,30 +1,46 @@
-"""JSON for scripts and for the pages' alarm history."""
+"""JSON for scripts, for the pages' alarm history, and for whoever watches over the gateway."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 
 from flask import Blueprint, Response, abort, current_app, jsonify, request
 
+from gateway import __version__
+from gateway.bed_screen import alarm_json
 from gateway.dashboard.context import context_of
-from gateway.live_view import alarm_json
 
-MAX_ALARMS = 200  # a screen's worth; the whole history is the command line's
+MAX_ALARMS = 200  # what a page can show; the whole history is the command line's
 
-blueprint = Blueprint("api", __name__, url_prefix="/api")
+blueprint = Blueprint("api", __name__)
 
 
-@blueprint.get("/beds")
+@blueprint.get("/api/beds")
 def beds() -> Response:
+    """Every bed's present state."""
     now_s = time.time()
     return jsonify(now_s=now_s, beds=context_of(current_app).live_view.summary(now_s))
 
 
-@blueprint.get("/alarms")
+@blueprint.get("/api/alarms")
 def alarms() -> Response:
-    """The newest alarms, ended ones too; ?bed= and ?limit= (at most 200)."""
-    limit = request.args.get("limit", default=50, type=int)
-    if not 1 <= limit <= MAX_ALARMS:
-        abort(400, f"limit lies between 1 and {MAX_ALARMS}")
-    rows = context_of(current_app).history.recent_alarms(request.args.get("bed"), limit)
-    return jsonify(alarms=[{"bed": bed_id, **alarm_json(alarm)} for bed_id, alarm in rows])
+    """The newest alarms of the present stays, ended ones too; ?bed= names one bed."""
+    context = context_of(current_app)
+    stays = {view.bed_id: view.stay for view in context.live_view.beds()}
+    only = request.args.get("bed")
+    if only is not None and only not in stays:
+        abort(404, "There is no such bed.")
+    shown = [
+        {"bed": str(past.bed), **alarm_json(past.alarm)}
+        for past in context.history.alarm_history(MAX_ALARMS)
+        if only in (None, str(past.bed)) and past.stay == stays.get(str(past.bed))
+    ]
+    return jsonify(alarms=shown)
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """Free of sign-in and of health data."""
+    health = context_of(current_app).health()
+    return jsonify(version=__version__, **asdict(health))

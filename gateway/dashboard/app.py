@@ -8,9 +8,8 @@ from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from gateway import __version__
-from gateway.dashboard import api, health, host_check, stream, views
-from gateway.dashboard.context import EXTENSION, AlarmHistory, DashboardContext
-from gateway.dashboard.health import Health
+from gateway.dashboard import api, host_check, stream, views
+from gateway.dashboard.context import EXTENSION, AlarmHistory, DashboardContext, Health
 from gateway.live_view import LiveView
 
 MACHINE_PATHS = ("/api/", "/stream", "/healthz")
@@ -27,7 +26,6 @@ def create_app(
     for blueprint in (
         views.blueprint,
         api.blueprint,
-        health.blueprint,
         stream.new_blueprint(live_view),
     ):
         app.register_blueprint(blueprint)

@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Literal, Protocol
 
 from flask import Flask
 
 from gateway.live_view import LiveView
 from gateway.messages import Alarm
 
-if TYPE_CHECKING:
-    from gateway.dashboard.health import Health
-
 EXTENSION = "ecg_gateway"
+
+
+class PastAlarm(Protocol):
+    """An alarm with its bed and stay; the store's rows are such."""
+
+    @property
+    def bed(self) -> int: ...
+    @property
+    def stay(self) -> int | None: ...
+    @property
+    def alarm(self) -> Alarm: ...
 
 
 class AlarmHistory(Protocol):
     """What the dashboard asks of the store. Called from server threads."""
 
-    def recent_alarms(self, bed_id: str | None, limit: int) -> Sequence[tuple[str, Alarm]]:
-        """(bed id, alarm), newest first, of one bed or of all."""
+    def alarm_history(self, limit: int) -> Sequence[PastAlarm]:
+        """The last `limit` alarms, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class SensorHealth:
+    """A sensor's counts since the start."""
+
+    frames: int
+    gaps: int
+    beats: int
+    last_frame_age_s: float | None  # None: no frame since the start
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What /healthz tells anyone who asks: how the gateway is, nothing of a patient."""
+
+    status: Literal["ok", "degraded"]
+    uptime_s: float
+    sensors: Mapping[str, SensorHealth]
 
 
 @dataclass(frozen=True, slots=True)

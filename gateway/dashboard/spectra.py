@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gateway.bed_screen import Json, RecentSignal, stale_after_s
 from gateway.dsp.spectrum import fft_magnitude
-from gateway.live_view import Json, LiveView, RecentSignal, stale_after_s
+from gateway.live_view import LiveView
 from gateway.messages import MICROVOLTS_PER_STEP
 
 SPECTRUM_S = 8.0

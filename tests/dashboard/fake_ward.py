@@ -9,14 +9,16 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from gateway.bed_screen import BedView, SensorView
 from gateway.config import DashboardConfig
 from gateway.dashboard.app import create_app
-from gateway.dashboard.health import Health, SensorHealth
+from gateway.dashboard.context import Health, SensorHealth
 from gateway.dashboard.server import DashboardServer
-from gateway.live_view import BedView, LiveView, SensorView
+from gateway.live_view import LiveView
 from gateway.messages import (
     SAMPLES_PER_FRAME,
     Alarm,
@@ -38,6 +40,7 @@ from gateway.messages import (
 RATE_HZ = 250
 FRAME_S = SAMPLES_PER_FRAME / RATE_HZ
 LABEL_DELAY_S = 0.9
+STAY = 1
 
 # P, Q, R, S, T of a normal beat, and a wide ventricular one: (seconds from R, width s, mV)
 WAVES = {
@@ -102,7 +105,7 @@ class FakeBed:
         self.next_frame = 0
         self.quality = quality()
         live_view.bed_changed(
-            BedView(bed_id, label, BedState.MONITORING, self.session[:12], "stay-1"), time.time()
+            BedView(bed_id, label, BedState.MONITORING, self.session[:12], STAY), time.time()
         )
         self.sensor(SensorView(connected=True, battery_percent=86))
 
@@ -120,9 +123,13 @@ class FakeBed:
         if lost:
             return
         end_s = start / RATE_HZ + FRAME_S
-        self.live_view.beats(self.bed_id, self.heart.beats(end_s - FRAME_S, end_s), at_s)
+        self.live_view.beats(
+            self.bed_id, self.session, self.heart.beats(end_s - FRAME_S, end_s), at_s
+        )
         rate = self.heart.bpm if self.quality.rate_usable and self.next_frame > 4 else None
-        self.live_view.vitals(self.bed_id, VitalSigns(SampleIndex(start), rate, self.quality), at_s)
+        self.live_view.vitals(
+            self.bed_id, self.session, VitalSigns(SampleIndex(start), rate, self.quality), at_s
+        )
 
     def raise_alarm(self, kind: AlarmKind, priority: AlarmPriority, state: AlarmState) -> Alarm:
         at_s = time.time()
@@ -131,12 +138,19 @@ class FakeBed:
         return alarm
 
 
+@dataclass(frozen=True, slots=True)
+class FakePastAlarm:
+    bed: int
+    stay: int | None
+    alarm: Alarm
+
+
 class FakeHistory:
     def __init__(self) -> None:
-        self.rows: list[tuple[str, Alarm]] = []
+        self.rows: list[FakePastAlarm] = []
 
-    def recent_alarms(self, bed_id: str | None, limit: int) -> Sequence[tuple[str, Alarm]]:
-        return [row for row in self.rows if bed_id in (None, row[0])][:limit]
+    def alarm_history(self, limit: int) -> Sequence[FakePastAlarm]:
+        return self.rows[:limit]
 
 
 def health() -> Health:
@@ -181,7 +195,7 @@ class FakeWard:
         while not self._ended.wait(max(0.0, due - time.monotonic())):
             for bed in self.beds:
                 if bed.bed_id not in self.silent:
-                    bed.send_frame(time.time(), lost=bed.next_frame % 40 == 20)
+                    bed.send_frame(time.time(), lost=bed.next_frame % 60 == 30)
             due += FRAME_S
 
 
@@ -204,7 +218,7 @@ def _usual(ward: FakeWard, bed: FakeBed) -> None:
         onset = time.time() - 60 * minutes
         priority = AlarmPriority.MEDIUM if minutes == 12 else AlarmPriority.LOW
         alarm = Alarm(kind, priority, onset, onset + 9, AlarmState.ENDED, onset + 40, onset + 30)
-        ward.history.rows.append((bed.bed_id, alarm))
+        ward.history.rows.append(FakePastAlarm(int(bed.bed_id), STAY, alarm))
 
 
 def _tachycardia(ward: FakeWard, bed: FakeBed) -> None:

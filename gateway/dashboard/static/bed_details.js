@@ -1,53 +1,64 @@
-// What only the one bed's page shows: the beats' legend, the spectrum, the alarms so far.
+// What a bed shows only where it is alone on the page: the last 30 s, counts, spectrum, alarms.
 
 import { drawShape } from "./beat_marks.js";
-import { colour } from "./paper.js";
+import { onThemeChange, styled } from "./paper.js";
+import { Review } from "./review.js";
 import { SpectrumPlot } from "./spectrum_plot.js";
 import { BEAT_CLASSES, UNKNOWN, dayAndTime } from "./words.js";
 
-const HISTORY_ROWS = 50;
+const COUNTED_S = 30;
+const SHAPE_PX = 16;
 
 export class BedDetails {
-  #counts = Object.fromEntries(Object.keys(BEAT_CLASSES).map((name) => [name, 0]));
-  #cells = {};
+  #counts = new Map();
+  #shownAlarms = null;
 
-  constructor(bedId) {
-    this.bedId = bedId;
-    this.plot = new SpectrumPlot(document.getElementById("spectrum"));
-    this.legend = document.getElementById("legend");
-    this.#drawLegend();
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#drawLegend());
+  constructor(parts, model) {
+    this.parts = parts;
+    this.model = model;
+    this.review = new Review(parts.review, model);
+    this.plot = new SpectrumPlot(parts.spectrum, model);
+    onThemeChange(() => this.#counts.clear());
   }
 
-  receive(change, nowS) {
-    if (change.kind === "spectrum") this.plot.show(change.magnitude_uv ? change : null);
-    if (change.kind === "axis") this.plot.show(null);
-    if (change.kind === "alarms") this.#loadHistory(nowS);
+  /** `notShown` as the panel has it: why the signal says nothing now, or null. */
+  update(nowMs, notShown, nowS) {
+    this.review.draw(nowMs);
+    this.plot.draw();
+    if (this.#counts.size === 0) this.#drawLegend();
+    this.#count(notShown);
+    if (this.model.alarms !== this.#shownAlarms) {
+      this.#shownAlarms = this.model.alarms;
+      this.#loadHistory(nowS);
+    }
   }
 
   #drawLegend() {
-    const entries = Object.entries(BEAT_CLASSES).map(([beatClass, words]) => {
+    const items = Object.entries(BEAT_CLASSES).map(([beatClass, words]) => {
       const item = document.createElement("li");
-      const canvas = document.createElement("canvas");
-      canvas.width = canvas.height = 32;
-      const context = canvas.getContext("2d");
-      context.scale(2, 2);
-      drawShape(context, beatClass, 8, 8, colour(this.legend, `beat-${beatClass.toLowerCase()}`));
-      const letter = document.createElement("b");
-      letter.textContent = beatClass;
-      item.append(canvas, letter, ` ${words}`);
+      const ink = styled(this.parts.legend, `beat-${beatClass.toLowerCase()}`);
+      const count = textElement("output", UNKNOWN);
+      this.#counts.set(beatClass, count);
+      item.append(shapeCanvas(beatClass, ink), textElement("b", beatClass), textElement("span", words), count);
       return item;
     });
-    this.legend.replaceChildren(...entries);
+    this.parts.legend.replaceChildren(...items);
+  }
+
+  #count(notShown) {
+    const from = this.model.end - COUNTED_S * this.model.sampleRateHz;
+    for (const [beatClass, output] of this.#counts) {
+      const beats = this.model.beats.filter((beat) => beat.class === beatClass && beat.r >= from);
+      output.textContent = notShown === null ? String(beats.length) : UNKNOWN;
+    }
   }
 
   async #loadHistory(nowS) {
-    const query = `bed=${encodeURIComponent(this.bedId)}&limit=${HISTORY_ROWS}`;
-    const response = await fetch(`/api/alarms?${query}`);
+    const response = await fetch(`/api/alarms?bed=${encodeURIComponent(this.model.id)}`);
     if (!response.ok) return;
     const { alarms } = await response.json();
-    const rows = alarms.map((alarm) => historyRow(alarm, nowS));
-    document.getElementById("history").replaceChildren(...rows);
+    this.parts.history.replaceChildren(...alarms.map((alarm) => historyRow(alarm, nowS)));
+    this.parts["no-history"].hidden = alarms.length > 0;
   }
 }
 
@@ -55,10 +66,22 @@ function historyRow(alarm, nowS) {
   const row = document.createElement("tr");
   row.dataset.priority = alarm.priority;
   const ended = alarm.ended_s === null ? UNKNOWN : dayAndTime(alarm.ended_s, nowS);
-  for (const text of [dayAndTime(alarm.onset_s, nowS), alarm.kind, alarm.priority, ended]) {
-    const cell = document.createElement("td");
-    cell.textContent = text;
-    row.append(cell);
-  }
+  const texts = [dayAndTime(alarm.onset_s, nowS), alarm.kind, alarm.priority, ended];
+  row.append(...texts.map((text) => textElement("td", text)));
   return row;
+}
+
+function shapeCanvas(beatClass, ink) {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 2 * SHAPE_PX;
+  const context = canvas.getContext("2d");
+  context.scale(2, 2);
+  drawShape(context, beatClass, SHAPE_PX / 2, SHAPE_PX / 2, ink);
+  return canvas;
+}
+
+function textElement(tag, text) {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
 }

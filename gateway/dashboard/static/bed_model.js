@@ -19,8 +19,9 @@ export class BedModel {
     this["_" + change.kind]?.(change, toMs);
   }
 
+  /** Whether there is a sample to place in time. */
   get hasSignal() {
-    return this.end > this.first;
+    return this.arrivals.length > 0;
   }
 
   isStale(nowMs) {
@@ -47,6 +48,7 @@ export class BedModel {
     this.beats = [];
     this.arrivals = [];
     this.vitals = null;
+    this.spectrum = null;
     this.heardMs = null;
     this.lastSignalS = null;
   }
@@ -67,6 +69,10 @@ export class BedModel {
 
   _vitals(change) {
     this.vitals = change;
+  }
+
+  _spectrum(change) {
+    this.spectrum = change;
   }
 
   _alarms(change) {
@@ -102,7 +108,7 @@ export class BedModel {
 
   /** Move the end to `end`; all between the old end and there is unknown until it is written. */
   #extend(start, end) {
-    if (!this.hasSignal) this.first = this.end = start;
+    if (this.end === this.first) this.first = this.end = start;
     const from = Math.max(this.end, end - this.ring.length);
     for (let sample = from; sample < end; sample++) this.ring[sample % this.ring.length] = NaN;
     this.end = Math.max(this.end, end);

@@ -1,5 +1,6 @@
 // One bed's panel: the numbers, words and alarms beside its strip.
 
+import { BedDetails } from "./bed_details.js";
 import { Strip } from "./strip.js";
 import { UNKNOWN, alarmInWords, beatInWords, clockTime, reasonsInWords } from "./words.js";
 
@@ -15,20 +16,25 @@ export class BedPanel {
       this.parts[part.dataset.is] = part;
     }
     this.strip = new Strip(this.parts.strip, model);
+    this.details = new BedDetails(this.parts, model);
   }
 
   /** Write what is known at `nowMs`; unchanged text is left alone. */
   update(nowMs) {
     const stale = this.model.isStale(nowMs);
-    const show = this.#notShown(stale);
+    const notShown = this.#notShown(stale);
     this.element.dataset.state = this.model.state;
     this.element.dataset.stale = stale ? "yes" : "no";
     this.#updateHead();
-    this.#updateOverlay(show);
-    this.#updateRate(show);
-    this.#updateQuality(show);
-    this.#updateLastBeat(show);
+    this.#updateOverlay(notShown);
+    this.#updateRate(notShown);
+    this.#updateQuality(notShown);
+    this.#updateLastBeat(notShown);
     this.#updateAlarms();
+  }
+
+  updateDetails(nowMs, nowS) {
+    this.details.update(nowMs, this.#notShown(this.model.isStale(nowMs)), nowS);
   }
 
   /** Why the bed's signal says nothing now, or null if it does. */
@@ -55,9 +61,8 @@ export class BedPanel {
     const { sensorName, sensor } = this.model;
     if (sensorName === null) return "no sensor";
     if (sensor === null) return sensorName;
-    const link = sensor.connected ? "connected" : "not connected";
-    const battery = sensor.battery_percent;
-    return `${sensorName} · ${link} · battery ${battery === null ? UNKNOWN : `${battery} %`}`;
+    const battery = sensor.battery_percent === null ? UNKNOWN : `${sensor.battery_percent} %`;
+    return `${sensor.connected ? "connected" : "not connected"} · battery ${battery} · ${sensorName}`;
   }
 
   #updateOverlay(notShown) {
@@ -79,7 +84,7 @@ export class BedPanel {
     if (notShown !== null) return [UNKNOWN, ""];
     if (sensor?.lead_off) return [UNKNOWN, "electrode off"];
     if (vitals === null) return [UNKNOWN, "waiting for the first beats"];
-    if (!vitals.rate_usable) return [UNKNOWN, `hidden: ${reasonsInWords(vitals.reasons) || "poor signal"}`];
+    if (!vitals.rate_usable) return [UNKNOWN, "hidden: poor signal"];
     if (vitals.heart_rate_bpm === null) return [UNKNOWN, "not known yet"];
     return [String(Math.round(vitals.heart_rate_bpm)), ""];
   }

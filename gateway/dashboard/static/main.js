@@ -1,20 +1,21 @@
-// Joins the event stream to the panels of the ward page or of the one bed's page.
+// Joins the event stream to one panel for each bed. A bed alone on the page shows its details.
 
 import { BedModel } from "./bed_model.js";
 import { BedPanel } from "./bed_panel.js";
-import { BedDetails } from "./bed_details.js";
 import { Feed } from "./feed.js";
 import { clockTime } from "./words.js";
 
 const TEXT_INTERVAL_MS = 250;
+const DETAILS_INTERVAL_MS = 1000;
+const CONNECTION_WORDS = { live: "Live", connecting: "Connecting…", lost: "Not connected" };
 
-const onlyBed = document.body.dataset.bed ?? null;
+const pageTitle = document.title;
+const onlyBed = document.body.dataset.bed;
 const container = document.getElementById("beds");
 const template = document.getElementById("bed-panel");
 const panels = new Map();
 const announced = new Set();
-const details = onlyBed === null ? null : new BedDetails(onlyBed);
-const query = onlyBed === null ? "" : `?spectrum=1&bed=${encodeURIComponent(onlyBed)}`;
+const query = onlyBed === undefined ? "" : `?bed=${encodeURIComponent(onlyBed)}`;
 const feed = new Feed(`/stream${query}`, receive);
 
 function receive(changes, fresh, toMs) {
@@ -26,7 +27,6 @@ function receive(changes, fresh, toMs) {
     const panel = panelOf(change.bed);
     panel.model.apply(change, toMs);
     if (change.kind === "beats") panel.strip.beatsArrived(change.beats);
-    details?.receive(change, feed.nowS);
   }
   updateText();
 }
@@ -49,38 +49,50 @@ function animate(nowMs) {
 function updateText() {
   const nowMs = performance.now();
   for (const panel of panels.values()) panel.update(nowMs);
-  document.getElementById("no-beds")?.toggleAttribute("hidden", !feed.alive || panels.size > 0);
+  document.getElementById("no-beds").hidden = !feed.alive || panels.size > 0;
   showConnection();
-  announceAlarms();
+  callOut();
+}
+
+function updateDetails() {
+  if (panels.size !== 1 || feed.nowS === null) return;
+  const [panel] = panels.values();
+  panel.updateDetails(performance.now(), feed.nowS);
 }
 
 function showConnection() {
   const lost = document.getElementById("lost");
   const since = feed.lastMessageS;
-  lost.hidden = feed.alive || since === null;
-  if (!lost.hidden) {
-    lost.textContent = `The line to the gateway is lost since ${clockTime(since)}. Nothing here is current.`;
-  }
   const state = feed.alive ? "live" : since === null ? "connecting" : "lost";
   document.body.dataset.connection = state;
-  document.getElementById("connection").textContent =
-    { live: "Live", connecting: "Connecting…", lost: "Not connected" }[state];
-  if (feed.nowS !== null) document.getElementById("clock").textContent = clockTime(feed.nowS);
+  setText(document.getElementById("connection"), CONNECTION_WORDS[state]);
+  lost.hidden = state !== "lost";
+  if (state === "lost") {
+    setText(lost, `No connection to the gateway since ${clockTime(since)}. Nothing here is current.`);
+  }
+  if (feed.nowS !== null) setText(document.getElementById("clock"), clockTime(feed.nowS));
 }
 
-function announceAlarms() {
+/** Alarms that nobody has acknowledged: in the title, and once each to a screen reader. */
+function callOut() {
   const calling = [];
+  const news = [];
   for (const { model } of panels.values()) {
-    for (const alarm of model.alarms) {
+    for (const alarm of model.alarms.filter(({ state }) => state === "active")) {
       const name = `${model.id} ${alarm.kind} ${alarm.onset_s}`;
-      if (alarm.state === "active" && !announced.has(name)) {
-        calling.push(`${model.label}: ${alarm.kind}, ${alarm.priority} priority.`);
-        announced.add(name);
-      }
+      calling.push(`${model.label}: ${alarm.kind}`);
+      if (!announced.has(name)) news.push(`${model.label}: ${alarm.kind}, ${alarm.priority} priority.`);
+      announced.add(name);
     }
   }
-  if (calling.length) document.getElementById("announcements").textContent = calling.join(" ");
+  document.title = calling.length ? `! ${calling.join(", ")}` : pageTitle;
+  if (news.length) document.getElementById("announcements").textContent = news.join(" ");
+}
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 setInterval(updateText, TEXT_INTERVAL_MS);
+setInterval(updateDetails, DETAILS_INTERVAL_MS);
 requestAnimationFrame(animate);

@@ -1,8 +1,11 @@
 // ECG paper: 1 mm and 5 mm squares, in CSS millimetres.
 
+import { hatchPattern } from "./trace.js";
+
 export const PX_PER_MM = 96 / 25.4;
 export const MM_PER_S = 25;
 
+/** Give the canvas one pixel for each of the screen's; coordinates stay CSS pixels. */
 export function fitCanvas(canvas) {
   const ratio = window.devicePixelRatio || 1;
   const { clientWidth: width, clientHeight: height } = canvas;
@@ -13,19 +16,36 @@ export function fitCanvas(canvas) {
   return { context, width, height };
 }
 
-export function colour(element, name) {
+export function onThemeChange(redraw) {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+}
+
+/** The value of a custom property of the style sheet. */
+export function styled(element, name) {
   return getComputedStyle(element).getPropertyValue(`--${name}`).trim();
 }
 
-export function drawPaper(canvas, baselineY) {
+export function strokeColours(canvas) {
+  const colours = { trace: styled(canvas, "trace"), muted: styled(canvas, "muted") };
+  for (const beatClass of "NSVFQ") {
+    colours[beatClass] = styled(canvas, `beat-${beatClass.toLowerCase()}`);
+  }
+  colours.hatch = hatchPattern(canvas.getContext("2d"), styled(canvas, "hatch"));
+  return colours;
+}
+
+/** Rule the field above `fieldHeight`; the baseline lies on a 5 mm line. */
+export function drawPaper(canvas, fieldHeight, baselineY) {
   const { context, width, height } = fitCanvas(canvas);
-  context.fillStyle = colour(canvas, "paper");
+  context.fillStyle = styled(canvas, "lane");
   context.fillRect(0, 0, width, height);
+  context.fillStyle = styled(canvas, "paper");
+  context.fillRect(0, 0, width, fieldHeight);
   for (const [millimetres, name] of [[1, "grid-minor"], [5, "grid-major"]]) {
-    context.strokeStyle = colour(canvas, name);
+    context.strokeStyle = styled(canvas, name);
     context.lineWidth = 1;
     context.beginPath();
-    rule(context, millimetres * PX_PER_MM, baselineY, width, height);
+    rule(context, millimetres * PX_PER_MM, baselineY, width, fieldHeight);
     context.stroke();
   }
 }

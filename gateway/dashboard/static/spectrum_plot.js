@@ -1,78 +1,71 @@
 // Magnitude of the ECG's frequencies, 0 to 60 Hz.
 
-import { colour, fitCanvas } from "./paper.js";
+import { fitCanvas, styled } from "./paper.js";
 
 const MAX_HZ = 60;
 const LABEL_HZ = 10;
-const MARGIN = { left: 34, right: 8, top: 8, bottom: 18 };
+const MARGIN = { left: 42, right: 16, top: 6, bottom: 18 };
 
 export class SpectrumPlot {
-  #spectrum = null;
-
-  constructor(canvas) {
+  constructor(canvas, model) {
     this.canvas = canvas;
-    new ResizeObserver(() => this.#draw()).observe(canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
+    this.model = model;
   }
 
-  /** {step_hz, magnitude_uv: [...]}, or null where it is not known. */
-  show(spectrum) {
-    this.#spectrum = spectrum;
-    this.#draw();
-  }
-
-  #draw() {
+  draw() {
     const { context, width, height } = fitCanvas(this.canvas);
     if (!width) return;
-    const box = { x: MARGIN.left, y: MARGIN.top };
-    box.width = width - MARGIN.left - MARGIN.right;
-    box.height = height - MARGIN.top - MARGIN.bottom;
+    const box = {
+      x: MARGIN.left,
+      y: MARGIN.top,
+      width: width - MARGIN.left - MARGIN.right,
+      height: height - MARGIN.top - MARGIN.bottom,
+    };
     context.font = "11px system-ui, sans-serif";
     this.#drawAxis(context, box);
-    if (this.#spectrum === null) this.#drawUnknown(context, box);
-    else this.#drawCurve(context, box);
+    if (this.model.spectrum?.magnitude_uv) this.#drawCurve(context, box);
+    else this.#drawUnknown(context, box);
   }
 
   #drawAxis(context, box) {
-    context.strokeStyle = colour(this.canvas, "line");
-    context.fillStyle = colour(this.canvas, "muted");
+    context.strokeStyle = styled(this.canvas, "line");
+    context.fillStyle = styled(this.canvas, "muted");
     context.textAlign = "center";
     context.textBaseline = "top";
+    context.beginPath();
     for (let hertz = 0; hertz <= MAX_HZ; hertz += LABEL_HZ) {
       const x = Math.round(box.x + (hertz / MAX_HZ) * box.width) + 0.5;
-      context.beginPath();
       context.moveTo(x, box.y);
       context.lineTo(x, box.y + box.height);
-      context.stroke();
-      context.fillText(hertz === MAX_HZ ? "Hz" : hertz, Math.min(x, box.x + box.width - 6), box.y + box.height + 5);
+      context.fillText(hertz === MAX_HZ ? `${hertz} Hz` : hertz, x, box.y + box.height + 5);
     }
+    context.stroke();
   }
 
   #drawUnknown(context, box) {
-    context.textAlign = "center";
     context.textBaseline = "middle";
-    context.fillText("— no 8 s without a gap", box.x + box.width / 2, box.y + box.height / 2);
+    context.fillText("— needs 8 s without a gap", box.x + box.width / 2, box.y + box.height / 2);
   }
 
   #drawCurve(context, box) {
-    const { step_hz: step, magnitude_uv: magnitudes } = this.#spectrum;
+    const { step_hz: step, magnitude_uv: magnitudes } = this.model.spectrum;
     const top = niceTop(Math.max(...magnitudes));
     context.textAlign = "right";
-    context.textBaseline = "top";
-    context.fillText(`${top} µV`, box.x - 4, box.y);
-    const point = (i) => [
-      box.x + ((i * step) / MAX_HZ) * box.width,
-      box.y + box.height * (1 - Math.min(1, magnitudes[i] / top)),
-    ];
+    context.fillText(`${top} µV`, box.x - 5, box.y);
+    context.fillText("0", box.x - 5, box.y + box.height - 9);
     context.beginPath();
-    context.moveTo(box.x, box.y + box.height);
-    for (let i = 0; i < magnitudes.length; i++) context.lineTo(...point(i));
-    context.lineTo(box.x + box.width, box.y + box.height);
-    context.fillStyle = colour(this.canvas, "spectrum-fill");
-    context.fill();
-    context.strokeStyle = colour(this.canvas, "trace");
-    context.lineWidth = 1.3;
+    magnitudes.forEach((magnitude, i) => {
+      const x = box.x + ((i * step) / MAX_HZ) * box.width;
+      context.lineTo(x, box.y + box.height * (1 - magnitude / top));
+    });
+    context.strokeStyle = styled(this.canvas, "trace");
+    context.lineWidth = 1.4;
+    context.lineJoin = "round";
     context.stroke();
+    context.lineTo(box.x + box.width, box.y + box.height);
+    context.lineTo(box.x, box.y + box.height);
+    context.fillStyle = styled(this.canvas, "spectrum-fill");
+    context.fill();
   }
 }
 
