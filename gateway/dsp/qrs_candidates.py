@@ -19,7 +19,7 @@ STEPS_PER_UV = 8  # resolution of the squared band, kept whole
 NEIGHBOUR_S = 0.150  # a P wave or a notch this near to a greater deflection is part of its beat
 R_SEARCH_S = 0.072  # R lies this near to the envelope's maximum
 DECISION_S = 0.300  # what comes later than this after R is not waited for
-MIN_ENVELOPE_UV = 25.0  # RMS; a narrow QRS of 0.1 mV has more, a front end's noise less
+MIN_CANDIDATE_UV = 12.0  # RMS; what is smaller tells nothing of the noise that rivals a beat
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class CandidateFinder:
         width = self._neighbour + self._r_search + 1
         greatest = np.lib.stride_tricks.sliding_window_view(around, width).max(axis=1)
         here = self._envelope[low:high]
-        tops = np.flatnonzero((here == greatest) & (here > MIN_ENVELOPE_UV))
+        tops = np.flatnonzero((here == greatest) & (here > MIN_CANDIDATE_UV))
         return [self._measure(low + top) for top in tops.tolist()]
 
     def _measure(self, top: int) -> Candidate:

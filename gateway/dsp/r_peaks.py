@@ -8,16 +8,18 @@ Tompkins (1985) with the medians of Hamilton & Tompkins (1986); constants were t
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
+from statistics import median, median_low
 
-from gateway.dsp.qrs_candidates import MIN_ENVELOPE_UV, Candidate, CandidateFinder
+from gateway.dsp.qrs_candidates import Candidate, CandidateFinder
 from gateway.messages import Gap, RPeak, SampleBlock, SampleIndex
 
 REFRACTORY_S = 0.200  # no second QRS within 200 ms (Pan & Tompkins 1985)
 T_WAVE_S = 0.360  # what follows a QRS within 360 ms may be its T wave (Pan & Tompkins 1985)
 T_WAVE_SLOPE = 0.5  # ... and is, if less than half as steep (Pan & Tompkins 1985)
 LEVEL_BEATS = 8  # medians over eight beats (Hamilton & Tompkins 1986)
-THRESHOLD = 0.19  # share of the way from noise to beat level (Hamilton & Tompkins 0.18 to 0.31)
+LEVEL_NOISES = 16  # ... and about as long a time of what lies between them
+MIN_BEAT_UV = 20.0  # envelope; a narrow QRS of 0.1 mV has more, a front end's noise less
+THRESHOLD = 0.23  # share of the way from noise to beat level (Hamilton & Tompkins 0.18 to 0.31)
 NOISE_CAP = 0.5  # noise is never believed to stand higher than half a beat
 ARTEFACT_RISE = 3.0  # one beat counts as at most three times the others: artefacts do not deafen
 MISSING_INTERVALS = 1.66  # a beat is missing after 166 % of the usual RR (Pan & Tompkins 1985)
@@ -41,7 +43,7 @@ class RPeakDetector:
         self._last: Candidate | None = None  # the last beat of this run
         self._passed: list[Candidate] = []  # candidates since then that were not taken
         self._beat_heights: deque[float] = deque(maxlen=LEVEL_BEATS)
-        self._noise_heights: deque[float] = deque(maxlen=LEVEL_BEATS)
+        self._noise_heights: deque[float] = deque(maxlen=LEVEL_NOISES)
         self._intervals: deque[int] = deque(maxlen=LEVEL_BEATS)
 
     def push(self, item: SampleBlock | Gap) -> list[RPeak]:
@@ -125,9 +127,9 @@ class RPeakDetector:
         )
 
     def _threshold_uv(self) -> float:
-        beat = median(self._beat_heights)
+        beat = median_low(self._beat_heights)
         noise = min(median(self._noise_heights or [0.0]), NOISE_CAP * beat)
-        return max(MIN_ENVELOPE_UV, noise + THRESHOLD * (beat - noise))
+        return max(MIN_BEAT_UV, noise + THRESHOLD * (beat - noise))
 
     def _usual_interval(self) -> float:
         return median(self._intervals or [USUAL_RR_S * self._rate])
