@@ -32,8 +32,12 @@ RETENTION_INTERVAL_S = 60.0  # after start-up, too: a restart replays before any
 
 @dataclass(frozen=True, slots=True)
 class RecorderHealth:
-    """`failing_because` is the disk's last error, None while commits succeed."""
+    """`failing_because` is the disk's last error, None while commits succeed.
 
+    A writer that is not `running` before it was closed has met a fault of our own.
+    """
+
+    running: bool
     failing_because: str | None
     queued_frames: int
     refused_frames: int
@@ -56,7 +60,7 @@ class _Queued:
 
     def drop(self) -> None:
         if self.answer is not None:
-            self.answer.cancel()
+            self.answer.set_exception(RuntimeError("the recorder ended before this was durable"))
 
     def settle(self, refusal: BedCommandRefused | None) -> None:
         if self.answer is None:
@@ -85,11 +89,13 @@ class Recorder:
         self._on_committed = on_committed
         self._changed = threading.Condition()
         self._queue: list[_Queued] = []
+        self._in_hand: list[_Queued] = []  # the thread's own: taken and not yet durable
         self._commit_due_s = 0.0  # monotonic; counts while the queue holds something
         self._retention_due_s = time.monotonic() + RETENTION_INTERVAL_S
         self._urgent = False
         self._closing = False
-        self._frames_held = 0  # queued, or taken and not yet durable
+        self._frames_queued = 0
+        self._frames_in_hand = 0
         self._refused_frames = 0
         self._commits = 0
         self._last_commit_ms: float | None = None
@@ -106,8 +112,6 @@ class Recorder:
             self._changed.notify()
         self._thread.join()
         self._writer.close()
-        for queued in self._queue:  # the disk failed to the last
-            queued.drop()
 
     def record(self, entry: Entry) -> bool:
         """Take an entry. False only for a frame for which there is no room.
@@ -118,22 +122,27 @@ class Recorder:
         return self._put(_Queued(entry))
 
     def command(self, command: BedCommand) -> Future[None]:
-        """Take a bed command; the future ends at its commit, or with `BedCommandRefused`."""
+        """Take a bed command; the future ends at its commit, or with `BedCommandRefused`.
+
+        It ends with `RuntimeError` where the recorder did before the command was durable.
+        """
         answer: Future[None] = Future()
+        answer.set_running_or_notify_cancel()  # what is queued will be done, waited for or not
         self._put(_Queued(command, answer))
         return answer
 
     @property
     def has_room(self) -> bool:
         """Whether a frame, with all that may have waited for it, would be taken."""
-        return self._frames_held + MAX_WAITING_FRAMES < MAX_QUEUED_FRAMES
+        return self._frames_held() + MAX_WAITING_FRAMES < MAX_QUEUED_FRAMES
 
     @property
     def health(self) -> RecorderHealth:
         with self._changed:
             return RecorderHealth(
+                self._thread.is_alive(),
                 self._failing_because,
-                self._frames_held,
+                self._frames_held(),
                 self._refused_frames,
                 self._commits,
                 self._last_commit_ms,
@@ -144,11 +153,11 @@ class Recorder:
             if self._closing or not self._thread.is_alive():
                 raise RuntimeError("the recorder is not running")
             if queued.is_frame:
-                if self._frames_held >= MAX_QUEUED_FRAMES:
+                if self._frames_held() >= MAX_QUEUED_FRAMES:
                     self._refused_frames += 1
                     return False
-                self._frames_held += 1
-            self._urgent |= queued.is_urgent or self._frames_held >= FRAMES_PER_COMMIT
+                self._frames_queued += 1
+            self._urgent |= queued.is_urgent or self._frames_queued >= FRAMES_PER_COMMIT
             if not self._queue:
                 self._commit_due_s = time.monotonic() + self._interval_s
             self._queue.append(queued)
@@ -156,25 +165,43 @@ class Recorder:
                 self._changed.notify()
         return True
 
+    def _frames_held(self) -> int:
+        return self._frames_queued + self._frames_in_hand
+
     def _run(self) -> None:
-        while (batch := self._next_batch()) is not None:
-            if not batch:
-                self._remove_old_frames()
-                continue
-            commit = self._write(batch)
-            if commit is None:
-                self._queue = batch + self._queue
-                return
-            self._settle(batch, commit)
+        try:
+            while (batch := self._next_batch()) is not None:
+                if not batch:
+                    self._remove_old_frames()
+                elif not self._commit(batch):
+                    return
+        finally:  # closed, or a fault of our own: nobody shall wait for an answer in vain
+            with self._changed:
+                self._closing = True
+                for queued in self._in_hand + self._queue:
+                    queued.drop()
+
+    def _commit(self, batch: list[_Queued]) -> bool:
+        """False: the recorder is closing and the disk failed to the last."""
+        self._in_hand = batch
+        commit = self._write(batch)
+        if commit is None:
+            return False
+        self._in_hand = []
+        for place, queued in enumerate(batch):
+            queued.settle(commit.refused.get(place))
+        self._on_committed(commit)
+        return True
 
     def _next_batch(self) -> list[_Queued] | None:
-        """Wait until entries are due. Empty: retention is; None: closing, and all is written."""
+        """Wait until entries are due. Empty: retention is; None: closing, all is written."""
         with self._changed:
             while not (self._closing or self._commit_is_due() or self._retention_is_due()):
                 self._changed.wait(self._next_due_s() - time.monotonic())
             if not self._closing and not self._commit_is_due():
                 return []
             batch, self._queue = self._queue, []
+            self._frames_in_hand, self._frames_queued = self._frames_queued, 0
             self._urgent = False
             return batch or None
 
@@ -213,7 +240,7 @@ class Recorder:
                     return None
                 delay_s = min(2 * delay_s, LAST_RETRY_S)
             else:
-                self._note_success(batch, 1000 * (time.perf_counter() - begun_s))
+                self._note_success(1000 * (time.perf_counter() - begun_s))
                 return commit
 
     def _wait_after_failure(self, reason: str, delay_s: float) -> bool:
@@ -225,14 +252,9 @@ class Recorder:
             self._changed.wait_for(lambda: self._closing, delay_s)
             return True
 
-    def _note_success(self, batch: list[_Queued], took_ms: float) -> None:
+    def _note_success(self, took_ms: float) -> None:
         with self._changed:
             self._failing_because = None
             self._commits += 1
             self._last_commit_ms = took_ms
-            self._frames_held -= sum(queued.is_frame for queued in batch)
-
-    def _settle(self, batch: list[_Queued], commit: Commit) -> None:
-        for place, queued in enumerate(batch):
-            queued.settle(commit.refused.get(place))
-        self._on_committed(commit)
+            self._frames_in_hand = 0
