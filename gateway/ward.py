@@ -39,10 +39,13 @@ from gateway.store.entries import (
 )
 from gateway.store.recorder import Recorder
 from gateway.store.transactions import Commit
+from gateway.watchdog import Heartbeats
 
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0  # what time alone brings is judged once a second
+STAGE = "ward"  # its heartbeat's name
+SILENCE_S = 15.0  # an event loop that does not turn for so long serves nobody
 
 
 @dataclass(slots=True)
@@ -80,6 +83,7 @@ class Ward:
         parts: ChannelParts,
         recorder: Recorder,
         live_view: LiveView,
+        heartbeats: Heartbeats,
         auto_admit: bool,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -87,6 +91,7 @@ class Ward:
         self._parts = parts
         self._recorder = recorder
         self._live_view = live_view
+        self._heartbeats = heartbeats
         self._auto_admit = auto_admit
         self._now = now
         self._counters: Counters = parts.counters
@@ -114,6 +119,7 @@ class Ward:
 
     async def run(self) -> None:
         """Judge each second what time alone brings, and analyse what came late."""
+        self._heartbeats.expect(STAGE, SILENCE_S)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tick())
             group.create_task(self._analyse_late())
@@ -263,6 +269,7 @@ class Ward:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
+            self._heartbeats.beat(STAGE)
             now_s = self._now()
             for bed in self._beds.values():
                 bed.tick(now_s)
@@ -305,6 +312,10 @@ class Ward:
                 await asyncio.wrap_future(self._recorder.command(command))
         finally:
             self._reload_beds()
+
+    def bed_name_of(self, device_id: DeviceId) -> str | None:
+        bed = self._bed_of(device_id)
+        return None if bed is None else bed.bed.name
 
     def acknowledge_alarm(self, bed: Bedside, kind: AlarmKind | None) -> int:
         return len(bed.acknowledge(kind, self._now()))

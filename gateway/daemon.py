@@ -1,0 +1,156 @@
+"""The composition root: every part is built here, started in order and stopped in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from gateway import __version__
+from gateway.bed_commands import bed_commands
+from gateway.config import GatewayConfig
+from gateway.control import SOCKET_NAME, ControlServer
+from gateway.counters import Counters
+from gateway.dashboard.app import create_app
+from gateway.dashboard.context import Health, SensorHealth
+from gateway.dashboard.server import DashboardServer
+from gateway.live_view import LiveView
+from gateway.messages import device_name
+from gateway.radio.ble import BleSource
+from gateway.radio.keyring import Keyring, KeyringError, read_sealing_key
+from gateway.radio.session_keys import SessionKeys
+from gateway.sensor_channel import ChannelParts
+from gateway.store.database import OpenedStore, open_store
+from gateway.store.reader import Reader
+from gateway.store.recorder import Recorder
+from gateway.store.transactions import Commit
+from gateway.tflite_classifier import TfliteClassifier, default_model_path
+from gateway.ward import Ward
+from gateway.watchdog import (
+    READY,
+    STOPPING,
+    Heartbeats,
+    keep_alive,
+    sd_notify,
+    watchdog_interval_s,
+)
+
+log = logging.getLogger(__name__)
+
+CREDENTIAL = "keyring-key"  # its name in the unit's LoadCredential=
+
+
+async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT; `on_ready` is told the page's address.
+
+    Where it can't start it raises KeyringError, ModelRefused, StoreTooNew, ListenAddressRefused
+    or OSError, each with what is wrong.
+    """
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    config.state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    keyring = open_keyring(config)
+    classifier = TfliteClassifier(default_model_path())
+    opened = open_store(config.state_directory / config.store.path)
+    _report(opened)
+    live_view, counters, heartbeats = LiveView(), Counters(), Heartbeats()
+
+    async with AsyncExitStack() as stack:
+        reader = Reader(opened.path)
+        stack.callback(reader.close)
+
+        def committed(commit: Commit) -> None:
+            loop.call_soon_threadsafe(ward.settle, commit)
+
+        recorder = Recorder(opened.path, config.store, committed)
+        parts = ChannelParts(
+            classifier=classifier,
+            limits=config.alarms,
+            session=config.session,
+            checkpoint_interval_s=config.store.checkpoint_interval_s,
+            keys=SessionKeys(keyring),
+            reader=reader,
+            record=recorder.record,
+            counters=counters,
+        )
+        ward = Ward(parts, recorder, live_view, heartbeats, config.beds.auto_admit)
+        recorder.start()
+        stack.callback(recorder.close)
+        ward.resume()
+        stack.callback(ward.stop)
+
+        app = create_app(live_view, reader, _health_report(ward, recorder))
+        dashboard = DashboardServer(config.dashboard, app)
+        dashboard.start()
+        stack.callback(dashboard.stop)
+        stack.callback(live_view.close)
+
+        control = ControlServer(config.state_directory / SOCKET_NAME, bed_commands(ward))
+        await control.start()
+        stack.push_async_callback(control.stop)
+
+        radio = BleSource(config.radio)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(ward.run()), group.create_task(radio.run(ward))]
+            if (interval_s := watchdog_interval_s()) is not None:
+                tasks.append(group.create_task(keep_alive(heartbeats, interval_s)))
+            sd_notify(READY)
+            log.info("gateway is ready", extra={"version": __version__, "page": dashboard.url})
+            on_ready(dashboard.url)
+            await stop.wait()
+            sd_notify(STOPPING)
+            for task in tasks:
+                task.cancel()
+    log.info("gateway has stopped")
+
+
+def open_keyring(config: GatewayConfig) -> Keyring:
+    """The keyring under the configured key file, or systemd's credential; raises KeyringError."""
+    key_file = config.keyring.key_file
+    if key_file is None:
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        if credentials is None:
+            raise KeyringError(
+                "no key for the keyring: set keyring.key_file, or start the gateway from its"
+                f' unit, which hands it over as the credential "{CREDENTIAL}"'
+            )
+        key_file = Path(credentials) / CREDENTIAL
+    return Keyring(config.state_directory / config.keyring.path, read_sealing_key(key_file))
+
+
+def _report(opened: OpenedStore) -> None:
+    if opened.set_aside is not None:
+        log.error(
+            "the database was damaged; it is set aside and a new one begun",
+            extra={"damage": opened.damage, "set_aside": str(opened.set_aside)},
+        )
+
+
+def _health_report(ward: Ward, recorder: Recorder) -> Callable[[], Health]:
+    started_s = time.monotonic()
+
+    def report() -> Health:
+        now_s = time.time()
+        sensors = {
+            device_name(channel.device_id): SensorHealth(
+                frames=channel.frames,
+                gaps=channel.gaps,
+                beats=channel.beats,
+                last_frame_age_s=(
+                    None if channel.last_frame_s is None else now_s - channel.last_frame_s
+                ),
+            )
+            for channel in ward.channels
+        }
+        failing = recorder.health.failing_because is not None
+        return Health("degraded" if failing else "ok", time.monotonic() - started_s, sensors)
+
+    return report
