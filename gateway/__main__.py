@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gateway import __version__
+from gateway import __version__, ward_commands
 from gateway.config_file import DEFAULT_PATH, ConfigError, load_config
 
 OK = 0
@@ -40,7 +40,53 @@ def _check_config(parser: argparse.ArgumentParser) -> Run:
     return run
 
 
+def _run(parser: argparse.ArgumentParser) -> Run:
+    parser.add_argument("--config", type=Path, default=DEFAULT_PATH)
+
+    def run(arguments: argparse.Namespace) -> int:
+        from gateway.start import run_daemon
+
+        return run_daemon(load_config(arguments.config))
+
+    return run
+
+
+def _demo(parser: argparse.ArgumentParser) -> Run:
+    from gateway import demo
+
+    demo.add_arguments(parser)
+    return demo.run
+
+
+def _pair(parser: argparse.ArgumentParser) -> Run:
+    from gateway import pair
+
+    pair.add_arguments(parser)
+    return pair.run
+
+
+def _sensors(parser: argparse.ArgumentParser) -> Run:
+    ward_commands.add_sensors(parser)
+    return ward_commands.run
+
+
+def _beds(parser: argparse.ArgumentParser) -> Run:
+    ward_commands.add_beds(parser)
+    return ward_commands.run
+
+
+def _alarms(parser: argparse.ArgumentParser) -> Run:
+    ward_commands.add_alarms(parser)
+    return ward_commands.run
+
+
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], Run]]] = {
+    "run": ("run the gateway; the unit's way, or in a terminal until Ctrl-C", _run),
+    "demo": ("run the gateway with virtual sensors on this machine", _demo),
+    "pair": ("put a sensor's root key into the keyring", _pair),
+    "sensors": ("list the running gateway's sensors", _sensors),
+    "beds": ("list beds; add, admit, discharge, standby, resume, assign, release", _beds),
+    "alarms": ("list open alarms; acknowledge them or pause their sound", _alarms),
     "check-config": (f"check a configuration file ({DEFAULT_PATH})", _check_config),
 }
 

@@ -146,7 +146,7 @@ def _alarm_kind(asked: Arguments) -> AlarmKind | None:
     if kind is None:
         return None
     try:
-        return AlarmKind(kind)
+        return AlarmKind(str(kind))
     except ValueError:
         raise ControlRefused(
             f"{kind}: no such alarm; the kinds are: {', '.join(AlarmKind)}"

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 from gateway import __version__
 from gateway.bed_commands import bed_commands
@@ -22,7 +20,7 @@ from gateway.dashboard.server import DashboardServer
 from gateway.live_view import LiveView
 from gateway.messages import device_name
 from gateway.radio.ble import BleSource
-from gateway.radio.keyring import Keyring, KeyringError, read_sealing_key
+from gateway.radio.keyring import open_keyring
 from gateway.radio.session_keys import SessionKeys
 from gateway.sensor_channel import ChannelParts
 from gateway.store.database import OpenedStore, open_store
@@ -42,8 +40,6 @@ from gateway.watchdog import (
 
 log = logging.getLogger(__name__)
 
-CREDENTIAL = "keyring-key"  # its name in the unit's LoadCredential=
-
 
 async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
     """Run until SIGTERM or SIGINT; `on_ready` is told the page's address.
@@ -57,7 +53,7 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
         loop.add_signal_handler(number, stop.set)
     config.state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    keyring = open_keyring(config)
+    keyring = open_keyring(config.state_directory, config.keyring)
     classifier = TfliteClassifier(default_model_path())
     opened = open_store(config.state_directory / config.store.path)
     _report(opened)
@@ -110,20 +106,6 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
             for task in tasks:
                 task.cancel()
     log.info("gateway has stopped")
-
-
-def open_keyring(config: GatewayConfig) -> Keyring:
-    """The keyring under the configured key file, or systemd's credential; raises KeyringError."""
-    key_file = config.keyring.key_file
-    if key_file is None:
-        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-        if credentials is None:
-            raise KeyringError(
-                "no key for the keyring: set keyring.key_file, or start the gateway from its"
-                f' unit, which hands it over as the credential "{CREDENTIAL}"'
-            )
-        key_file = Path(credentials) / CREDENTIAL
-    return Keyring(config.state_directory / config.keyring.path, read_sealing_key(key_file))
 
 
 def _report(opened: OpenedStore) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from gateway import log
 from gateway.beat_classifier import ModelRefused
 from gateway.config import GatewayConfig
 from gateway.daemon import serve
@@ -13,6 +14,12 @@ from gateway.radio.keyring import KeyringError
 from gateway.store.database import StoreTooNew
 
 CANNOT_START = (KeyringError, ModelRefused, StoreTooNew, ListenAddressRefused, OSError)
+
+
+def run_daemon(config: GatewayConfig) -> int:
+    """`ecg-gateway run`."""
+    log.configure()
+    return run_gateway(config)
 
 
 def run_gateway(config: GatewayConfig) -> int:

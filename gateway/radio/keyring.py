@@ -15,12 +15,15 @@ from pathlib import Path
 from Crypto.Cipher import AES
 from Crypto.Random import get_random_bytes
 
+from gateway.config import KeyringConfig
 from gateway.messages import DeviceId, device_name
 from gateway.radio.frame_codec import ROOT_KEY_BYTES, TAG_BYTES
 
 MAGIC = b"ECGKEYS1"
 SEALING_KEY_BYTES = 32
 MAX_FILE_BYTES = 1 << 20  # some 10,000 keys; a ward has tens
+
+CREDENTIAL = "keyring-key"  # its name in the unit's LoadCredential=
 
 _NONCE_BYTES = 12
 _DEVICE_NAME = re.compile(r"ECG-([0-9A-F]{8})")
@@ -137,6 +140,20 @@ class Keyring:
         _write_durably(self._path, MAGIC + cipher.nonce + ciphertext + tag)
         self._generations = generations
         self.refresh()
+
+
+def open_keyring(state_directory: Path, config: KeyringConfig) -> Keyring:
+    """The keyring under the configured key file, or systemd's credential; raises KeyringError."""
+    key_file = config.key_file
+    if key_file is None:
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        if credentials is None:
+            raise KeyringError(
+                "no key for the keyring: set keyring.key_file, or start the gateway from its"
+                f' unit, which hands it over as the credential "{CREDENTIAL}"'
+            )
+        key_file = Path(credentials) / CREDENTIAL
+    return Keyring(state_directory / config.path, read_sealing_key(key_file))
 
 
 def _write_durably(path: Path, content: bytes) -> None:

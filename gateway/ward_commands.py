@@ -1,0 +1,105 @@
+"""`ecg-gateway sensors | beds | alarms`: ask the running gateway, and print its answer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway.config_file import DEFAULT_PATH, load_config
+from gateway.control import ControlRefused, Json, ask
+
+
+def add_sensors(parser: argparse.ArgumentParser) -> None:
+    _add_gateway(parser)
+
+
+def add_beds(parser: argparse.ArgumentParser) -> None:
+    _add_gateway(parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    meanings = {
+        "add": "a new, vacant bed",
+        "admit": "a patient comes: a new stay begins",
+        "discharge": "the patient leaves: the stay ends, and no one else sees its data",
+        "standby": "the patient is away: nothing alarms",
+        "resume": "the patient is back",
+    }
+    for action, meaning in meanings.items():
+        actions.add_parser(action, help=meaning, description=meaning).add_argument("bed")
+    assign = actions.add_parser("assign", help="a sensor watches this bed from now on")
+    assign.add_argument("sensor", help="its name, as in ECG-0000002A")
+    assign.add_argument("bed")
+    release = actions.add_parser("release", help="a sensor watches no bed any more")
+    release.add_argument("sensor", help="its name, as in ECG-0000002A")
+
+
+def add_alarms(parser: argparse.ArgumentParser) -> None:
+    _add_gateway(parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    acknowledge = actions.add_parser("acknowledge", help="somebody has seen it and sees to it")
+    acknowledge.add_argument("bed")
+    acknowledge.add_argument("kind", nargs="?", help="of the alarm; otherwise all of the bed")
+    pause = actions.add_parser("pause", help="silence what sounds; a new lethal alarm sounds anew")
+    pause.add_argument("bed", nargs="?", help="otherwise all beds")
+    pause.add_argument("--seconds", type=float, default=120.0, help="120 at most; 0 ends it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask for `command [action]`, with what else was given."""
+    state_directory = arguments.state_directory or load_config(arguments.config).state_directory
+    action = getattr(arguments, "action", None)
+    command = arguments.command if action is None else f"{arguments.command} {action}"
+    asked = {
+        name: value
+        for name, value in vars(arguments).items()
+        if name in ("bed", "sensor", "kind", "seconds")
+    }
+    try:
+        answer = ask(state_directory, command, **asked)
+    except ControlRefused as refused:
+        print(f"ecg-gateway: {refused}", file=sys.stderr)
+        return 1
+    _print(command, answer, arguments.json)
+    return 0
+
+
+def _add_gateway(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, default=DEFAULT_PATH, help="of the gateway")
+    parser.add_argument("--state-directory", type=Path, help="of the gateway, instead of --config")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+
+def _print(command: str, answer: Json, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(answer))
+    elif isinstance(answer, list):
+        print(_table(answer) if answer else f"no {command}")
+    elif command == "alarms acknowledge":
+        print(f"{answer} acknowledged")
+    elif command == "alarms pause" and isinstance(answer, int | float):
+        print(f"silent until {time.strftime('%H:%M:%S', time.localtime(answer))}")
+    else:
+        print("done")
+
+
+def _table(rows: Sequence[Json]) -> str:
+    objects = [row for row in rows if isinstance(row, dict)]
+    lines = [list(objects[0])] + [[_cell(*pair) for pair in row.items()] for row in objects]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _cell(name: str, value: Json) -> str:
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name in ("onset_s", "raised_s") and isinstance(value, int | float):
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
+    return str(value)
