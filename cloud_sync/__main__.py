@@ -109,7 +109,7 @@ def run(config: CloudSyncConfig) -> int:
     tls = None if config.mqtt.tls is None else tls_context(config.mqtt.tls)
     _make_state_directory(config.state_directory)
     with (
-        _single_instance(config.state_directory / "lock"),
+        single_instance(config.state_directory / "lock"),
         closing(DeliveryLog(config.state_directory / DELIVERED_FILE)) as delivery_log,
         closing(GatewayOutbox(config.outbox)) as outbox,
     ):
@@ -198,7 +198,7 @@ def _make_state_directory(path: Path) -> None:
 
 
 @contextmanager
-def _single_instance(path: Path) -> Iterator[None]:
+def single_instance(path: Path) -> Iterator[None]:
     """Two of us would share one client id, and the broker would throw each out in turn."""
     with path.open("w") as lock:
         try:

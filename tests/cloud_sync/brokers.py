@@ -154,7 +154,9 @@ class Subscriber:
         self.messages: list[dict[str, object]] = []
         self.topics: list[str] = []
         self._subscribed = threading.Event()
-        self._client = Client(CallbackAPIVersion.VERSION2)
+        self._ended = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+        self._client.on_disconnect = lambda *_: self._ended.set()
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = lambda _client, _userdata, message: self._take(message)
         self._client.connect("127.0.0.1", port)
@@ -165,6 +167,11 @@ class Subscriber:
     @property
     def ids(self) -> list[object]:
         return [message["id"] for message in self.messages]
+
+    def read_to_the_end(self) -> None:
+        """Once the broker is dead: what it had sent is still to be read."""
+        assert self._ended.wait(10)
+        self.close()
 
     def close(self) -> None:
         self._client.disconnect()

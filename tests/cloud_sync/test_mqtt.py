@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -157,7 +159,7 @@ def test_the_broker_killed_and_started_again_in_mid_stream(
             await bench.until(lambda goal=goal: delivered() >= goal)
             broker.kill()
             await bench.turn()
-            await asyncio.to_thread(subscriber.close)
+            await asyncio.to_thread(subscriber.read_to_the_end)
             received += subscriber.ids
         await publisher.close()
         return received
@@ -166,6 +168,44 @@ def test_the_broker_killed_and_started_again_in_mid_stream(
     received = asyncio.run(scenario())
     assert set(received) == {row.message_id for row in rows}
     assert len(received) <= len(rows) + 2 * mqtt.MAX_IN_FLIGHT  # only the unacknowledged, again
+
+
+@pytest.mark.broker
+def test_twenty_of_the_largest_at_once(
+    broker: Mosquitto, subscriber: Subscriber, authority: Authority, tmp_path: Path
+) -> None:
+    outbox = MemoryOutbox()
+    rows = outbox.add(Lane.WAVEFORM, 2 * mqtt.MAX_IN_FLIGHT, '{"a":"' + "x" * 99_000 + '"}')
+
+    async def scenario() -> None:
+        publisher = publisher_to(broker.port, authority.issue("ward-3"))
+        bench = Bench(tmp_path, outbox, publisher)
+        await bench.until(
+            lambda: bench.delivery_log.count("waveform", Outcome.DELIVERED) == len(rows)
+        )
+        await publisher.close()
+
+    asyncio.run(scenario())
+    wait_until(lambda: subscriber.ids == [row.message_id for row in rows])
+
+
+def test_failed_attempts_leave_no_descriptors_behind(authority: Authority) -> None:
+    async def slams_the_door(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+
+    async def scenario() -> int:
+        async with broker_that(slams_the_door) as port:
+            plain = publisher_to(port, None)
+            sealed = publisher_to(port, authority.issue("ward-3"))
+            await plain.publish(MESSAGE)
+            before = len(os.listdir("/proc/self/fd"))
+            for _ in range(20):
+                await plain.publish(MESSAGE)
+                await sealed.publish(MESSAGE)
+            gc.collect()
+            return len(os.listdir("/proc/self/fd")) - before
+
+    assert asyncio.run(scenario()) <= 2  # the server's side of the last attempt
 
 
 CONNACK_V311 = bytes([0x20, 2, 0, 0])
