@@ -7,6 +7,7 @@ card states the first; `load_card` refuses a model that this gateway would feed 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from gateway.messages import (
 
 MAX_CARD_BYTES = 65_536  # a card is about 5 KB; anything larger is not a card
 MIN_MAX = "min-max"
+SHA256_HEX = re.compile("[0-9a-f]{64}")
 Field = TypeVar("Field")
 
 
@@ -76,7 +78,7 @@ class ModelCard:
     scores: tuple[Score, ...]
 
     def __post_init__(self) -> None:
-        _require(len(self.sha256) == 64, "sha256 is not 64 hex digits")
+        _require(bool(SHA256_HEX.fullmatch(self.sha256)), "sha256 is not 64 hex digits")
         _require(
             self.sample_rate_hz == BEAT_WINDOW_RATE_HZ,
             f"sample_rate_hz is {self.sample_rate_hz}, beat windows have {BEAT_WINDOW_RATE_HZ}",

@@ -21,6 +21,7 @@ from model.partition import patient_records
 from model.predictions import (
     RECORD_HOURS,
     Predictions,
+    Scores,
     card,
     float_predictions,
     int8_predictions,
@@ -59,7 +60,7 @@ def main() -> None:
         raise SystemExit("; ".join(short))
 
 
-def evaluate(experiment: Experiment, with_float: bool) -> dict[str, dict[str, float]]:
+def evaluate(experiment: Experiment, with_float: bool) -> dict[str, Scores]:
     """Arithmetic → scores on the experiment's own test part."""
     beats = experiment.beats()
     test = experiment.final(beats).test
@@ -70,14 +71,14 @@ def evaluate(experiment: Experiment, with_float: bool) -> dict[str, dict[str, fl
     return evaluation
 
 
-def _short_of_card(experiment: Experiment, scores: dict[str, float]) -> Iterator[str]:
+def _short_of_card(experiment: Experiment, scores: Scores) -> Iterator[str]:
     stated = next(s for s in card(experiment)["scores"] if s["arithmetic"] == "int8")
     for name in ("f1", "auc"):
         if scores[name] < stated["percent"][name] - CARD_TOLERANCE:
             yield f"{experiment.name}: {name} is {scores[name]}, card {stated['percent'][name]}"
 
 
-def _write_card(experiment: Experiment, evaluation: dict[str, dict[str, float]]) -> None:
+def _write_card(experiment: Experiment, evaluation: dict[str, Scores]) -> None:
     fields: dict[str, Any] = card(experiment)
     fields["scores"] = [
         {
@@ -92,7 +93,7 @@ def _write_card(experiment: Experiment, evaluation: dict[str, dict[str, float]])
     experiment.card_path.write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n")
 
 
-def _log_ds2(experiment: Experiment, scores: dict[str, float], reason: str) -> None:
+def _log_ds2(experiment: Experiment, scores: Scores, reason: str) -> None:
     if experiment.split != "ds2":
         return
     today = datetime.datetime.now(datetime.UTC).date()
@@ -105,7 +106,7 @@ def _log_ds2(experiment: Experiment, scores: dict[str, float], reason: str) -> N
         log.write(f"| {' | '.join(map(str, cells))} |\n")
 
 
-def _score_table(report: list[tuple[Experiment, str, dict[str, float]]]) -> Iterator[str]:
+def _score_table(report: list[tuple[Experiment, str, Scores]]) -> Iterator[str]:
     yield "| model | split | arithmetic | " + " | ".join(BINARY_COLUMNS) + " |"
     yield "|---|---|---|" + "---|" * len(BINARY_COLUMNS)
     for experiment, arithmetic, scores in report:
@@ -113,9 +114,13 @@ def _score_table(report: list[tuple[Experiment, str, dict[str, float]]]) -> Iter
     yield _row("specified, as published", "PTBDB", "float32", PUBLISHED)
 
 
-def _row(network: str, split: str, arithmetic: str, scores: dict[str, float]) -> str:
-    cells = [str(scores.get(column, "—")) for column in BINARY_COLUMNS]
+def _row(network: str, split: str, arithmetic: str, scores: Scores) -> str:
+    cells = [_cell(scores.get(column)) for column in BINARY_COLUMNS]
     return "| " + " | ".join([network, split, arithmetic, *cells]) + " |"
+
+
+def _cell(value: float | None) -> str:
+    return "—" if value is None else str(value)
 
 
 def _class_tables() -> Iterator[str]:
@@ -137,8 +142,8 @@ def _class_table(title: str, predictions: Predictions) -> Iterator[str]:
     yield "|---|" + "---|" * (len(CLASSES) + 3)
     names = [*CLASSES, "no beat"]
     for name, counts in zip(names, predictions.confusion(), strict=True):
-        measured = [scores.get(f"{name}_se", "—"), scores.get(f"{name}_ppv", "—")]
-        yield "| " + " | ".join(map(str, [name, *counts, *measured])) + " |"
+        measured = [_cell(scores.get(f"{name}_se")), _cell(scores.get(f"{name}_ppv"))]
+        yield "| " + " | ".join([name, *map(str, counts), *measured]) + " |"
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from gateway.messages import BeatClass, BeatWindow, SampleIndex
 from gateway.tflite_classifier import TfliteClassifier
-from model.beats import NOT_A_BEAT, Beats
+from model.beats import Beats
 from model.experiments import Experiment
 from model.scores import CLASSES, auc, binary_scores, class_scores, confusion, percent
 
 RECORD_HOURS = 650_000 / 360 / 3600  # every MIT-BIH record has 650,000 samples
 NO_LABEL = ""
+Scores = dict[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,10 @@ class Predictions:
     def confusion(self) -> NDArray[np.int64]:
         return confusion(self.beats.aami, self.labels)
 
-    def scores(self, hours: float) -> dict[str, float]:
-        """Percent, but for `false_positives_per_hour` and the number of rows `n`.
+    def scores(self, hours: float) -> Scores:
+        """Percent, None where there is nothing to take a share of.
+
+        Not percent are `false_positives_per_hour` and the number of rows `n`.
 
         A missed beat, or one without a window, counts as a miss; a false detection is an error
         of accuracy, and a false positive where it was called abnormal.
@@ -59,7 +62,12 @@ class Predictions:
             scores |= class_scores(self.confusion())
         false_positives = int((called_abnormal & ~is_abnormal).sum())
         scores["false_positives_per_hour"] = false_positives / hours
-        return {name: round(value, 2) for name, value in scores.items()} | {"n": len(self.beats)}
+        rounded = {name: _rounded(value) for name, value in scores.items()}
+        return rounded | {"n": len(self.beats)}
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(value, 2)
 
 
 def recorded_hours(experiment: Experiment, all_beats: Beats, test: Beats) -> float:
@@ -124,7 +132,7 @@ def _without_missed(
     return Predictions(
         beats,
         np.where(beats.has_window, p_abnormal, 0.0),
-        np.where(beats.has_window, labels, NOT_A_BEAT),
+        np.where(beats.has_window, labels, NO_LABEL),
         names_classes,
     )
 

@@ -73,7 +73,7 @@ def _card(experiment: Experiment, sha256: str) -> dict[str, object]:
         **CUT_FIELDS[experiment.cut],
         "normalisation": MIN_MAX,
         "inputs": ["window"],
-        "labels": list(LABELS if experiment.network == "shipped" else LABELS[:1]),
+        "labels": list(LABELS) if experiment.network == "shipped" else [],
         "abnormal_threshold": choices["abnormal_threshold"],
         "split": _split(experiment),
         "training": _training(experiment, choices),

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from gateway.messages import BeatClass
 
 DATABASE = "mitdb"
+FILE_SUFFIXES = {"mitdb": ("hea", "dat", "atr"), "nstdb": ("hea", "dat")}
 PREFERRED_LEAD = "MLII"  # in 46 of 48 records; 102 and 104 have V5 first
 _AAMI_SYMBOLS = {  # ANSI/AAMI EC57 table: WFDB symbols of each class
     BeatClass.NORMAL: "NLRej",
@@ -45,9 +46,12 @@ def database_path(database: str = DATABASE) -> Path:
 
 
 def _download(database: str, folder: Path) -> None:
+    """Into a folder of another name first, so that half a database is never taken for a whole."""
+    partial = folder.with_name(f"{database}.part")
     for name in tqdm(wfdb.get_record_list(database), desc=f"download {database}"):
-        files = [f"{name}.{suffix}" for suffix in ("hea", "dat", "atr")]
-        wfdb.dl_files(database, str(folder), files)
+        files = [f"{name}.{suffix}" for suffix in FILE_SUFFIXES[database]]
+        wfdb.dl_files(database, str(partial), files)
+    partial.rename(folder)
 
 
 def record_names() -> list[str]:
