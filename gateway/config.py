@@ -28,7 +28,7 @@ class RadioConfig:
     """[radio]: the adapters, and the sensors that each may carry."""
 
     adapters: tuple[str, ...] = matching(
-        ("hci0",), pattern=r"hci\d+|virtual:[^:]+:\d+", meaning="hci0 or virtual:HOST:PORT"
+        ("hci0",), pattern=r"hci\d+|virtual:[^:]+:\d+(#\d+)?", meaning="hci0 or virtual:HOST:PORT"
     )
     max_sensors_per_adapter: int = bounded(5, low=1, high=7)  # a Pi's own adapter holds 5 to 7
     assignments: dict[str, str] = field(default_factory=dict)  # sensor name -> adapter
@@ -61,6 +61,7 @@ class StoreConfig:
     commit_interval_s: float = bounded(5.0, low=0.1, high=15.0)  # the sensor holds 60 s
     checkpoint_interval_s: float = bounded(60.0, low=5.0, high=600.0)  # of signal, between saves
     waveform_days: int = bounded(30, low=1, high=3650)
+    delivered: Path = Path("/var/lib/ecg-cloud-sync/delivered.sqlite3")  # what the cloud has
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,16 +181,36 @@ class Reader:
         found = self.frames(session, sequence, sequence)
         return found[0] if found else None
 
-    def frames(
+    def last_arrival(
         self, session: SessionId, first: FrameSequence, last: FrameSequence
+    ) -> JournalId | None:
+        """Where in the journal the newest frame of `first` to `last` is; None: there is none."""
+        rows = self._rows(
+            select(func.max(frames.c.journal_id).label("newest"))
+            .join(sessions)
+            .where(_is_session(session), frames.c.sequence.between(first, last))
+        )
+        return None if rows[0].newest is None else JournalId(rows[0].newest)
+
+    def frames(
+        self,
+        session: SessionId,
+        first: FrameSequence,
+        last: FrameSequence,
+        until: JournalId | None = None,
     ) -> list[StoredFrame]:
-        """The stored frames from `first` to `last`, both included, in order of sequence."""
+        """The stored frames from `first` to `last`, both included, in order of sequence.
+
+        `until` leaves out what came later than that place in the journal.
+        """
         rows = (
             select(frames)
             .join(sessions)
             .where(_is_session(session), frames.c.sequence.between(first, last))
             .order_by(frames.c.sequence)
         )
+        if until is not None:
+            rows = rows.where(frames.c.journal_id <= until)
         return [_stored_frame(session, r) for r in self._rows(rows)]
 
     def gaps_to_fill(self, session: SessionId) -> list[Gap]:

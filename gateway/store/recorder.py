@@ -19,8 +19,15 @@ from sqlalchemy.exc import OperationalError
 from gateway.config import StoreConfig
 from gateway.session import MAX_WAITING_FRAMES
 from gateway.store.database import writer_engine
-from gateway.store.entries import AlarmChanged, BedCommand, BedCommandRefused, Entry, StoredFrame
-from gateway.store.retention import SECONDS_PER_DAY
+from gateway.store.entries import (
+    AlarmChanged,
+    BedCommand,
+    BedCommandRefused,
+    Entry,
+    OutboxDelivered,
+    StoredFrame,
+)
+from gateway.store.outbox import delivered_message_ids
 from gateway.store.transactions import Commit, StoreWriter
 
 MAX_QUEUED_FRAMES = 2048  # 3 min of 8 sensors at 250 Hz, 1 MB; what is beyond stays in the sensors
@@ -83,9 +90,8 @@ class Recorder:
     ) -> None:
         """`on_committed` is called on the recorder's thread, after each commit."""
         self._writer = StoreWriter(writer_engine(path), now)
-        self._now = now
-        self._interval_s = config.commit_interval_s
-        self._waveforms_s = config.waveform_days * SECONDS_PER_DAY
+        self._path = path
+        self._config = config
         self._on_committed = on_committed
         self._changed = threading.Condition()
         self._queue: list[_Queued] = []
@@ -159,7 +165,7 @@ class Recorder:
                 self._frames_queued += 1
             self._urgent |= queued.is_urgent or self._frames_queued >= FRAMES_PER_COMMIT
             if not self._queue:
-                self._commit_due_s = time.monotonic() + self._interval_s
+                self._commit_due_s = time.monotonic() + self._config.commit_interval_s
             self._queue.append(queued)
             if self._urgent or len(self._queue) == 1:
                 self._changed.notify()
@@ -172,7 +178,7 @@ class Recorder:
         try:
             while (batch := self._next_batch()) is not None:
                 if not batch:
-                    self._remove_old_frames()
+                    self._retain()
                 elif not self._commit(batch):
                     return
         finally:  # closed, or a fault of our own: nobody shall wait for an answer in vain
@@ -216,16 +222,23 @@ class Recorder:
             return self._retention_due_s
         return min(self._commit_due_s, self._retention_due_s)
 
-    def _remove_old_frames(self) -> None:
+    def _retain(self) -> None:
         """One step; the next follows at once if more is due, but commits go first."""
         try:
-            more = self._writer.remove_old_frames(self._now() - self._waveforms_s)
+            more = self._writer.remove_old(self._config.waveform_days) | self._prune_outbox()
         except OperationalError as error:
             more = False
             with self._changed:
                 self._failing_because = str(error.orig)
         if not more:
             self._retention_due_s = time.monotonic() + RETENTION_INTERVAL_S
+
+    def _prune_outbox(self) -> bool:
+        """Remove some of what the cloud has; True if there was any."""
+        delivered = delivered_message_ids(self._path, self._path.parent / self._config.delivered)
+        if delivered:
+            self._writer.write([OutboxDelivered(delivered)])
+        return bool(delivered)
 
     def _write(self, batch: list[_Queued]) -> Commit | None:
         """Try until the disk takes it; None where it failed and the recorder is closing."""

@@ -1,26 +1,44 @@
-"""What age takes away: old waveforms, in steps short enough that the writer never holds long.
+"""What age takes away, in steps short enough that the writer never holds long.
 
-The record of received ranges stays, so a replay of a frame that is gone is still known as one.
+The record of received ranges outlives the frames, so a replay of one that is gone is still known.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Column, ColumnElement, Connection, Table, delete, select, true
 
-from gateway.store.schema import frames
+from gateway.store.outbox import Lane
+from gateway.store.schema import frames, outbox
 
-FRAMES_PER_STEP = 256  # 2–3 minutes of one sensor: some 5 ms here, 50 ms is the limit on a Pi
+ROWS_PER_STEP = 256  # 3 min of a sensor's frames; 50 ms at most on a Pi's SD card
 SECONDS_PER_DAY = 86_400
+UNSENT_SUMMARY_DAYS = 90  # of 8 beds 0.5 GB, where no cloud ever takes them; `summaries` keeps all
 
 
-def remove_old_frames(connection: Connection, before_s: float) -> bool:
-    """Remove the oldest frames received before that time; True if more may be due."""
-    oldest = connection.execute(
-        select(frames.c.journal_id, frames.c.received_s)
-        .order_by(frames.c.journal_id)
-        .limit(FRAMES_PER_STEP)
-    ).all()
-    old = [row.journal_id for row in oldest if row.received_s < before_s]
+def remove_old(connection: Connection, now_s: float, waveform_days: int) -> bool:
+    """One step of each kind, oldest first; True if more may be due. Alarms are never removed."""
+    waveforms_s = now_s - waveform_days * SECONDS_PER_DAY
+    summaries_s = now_s - UNSENT_SUMMARY_DAYS * SECONDS_PER_DAY
+    of_summaries = outbox.c.lane == Lane.SUMMARY.value
+    more_frames = _step(connection, frames, frames.c.journal_id, frames.c.received_s, waveforms_s)
+    more_summaries = _step(
+        connection, outbox, outbox.c.id, outbox.c.created_s, summaries_s, of_summaries
+    )
+    return more_frames or more_summaries
+
+
+def _step(
+    connection: Connection,
+    table: Table,
+    number: Column[int],
+    time_s: Column[float],
+    before_s: float,
+    only: ColumnElement[bool] | None = None,
+) -> bool:
+    """Numbers grow with time, so the oldest rows tell whether anything is old."""
+    first = select(number, time_s).where(true() if only is None else only).order_by(number)
+    rows = connection.execute(first.limit(ROWS_PER_STEP)).all()
+    old = [row[0] for row in rows if row[1] < before_s]
     if old:
-        connection.execute(delete(frames).where(frames.c.journal_id.in_(old)))
-    return len(old) == FRAMES_PER_STEP
+        connection.execute(delete(table).where(number.in_(old)))
+    return len(old) == ROWS_PER_STEP

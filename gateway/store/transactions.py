@@ -45,7 +45,7 @@ from gateway.store.reports import (
     report_alarm,
     report_summary,
 )
-from gateway.store.retention import remove_old_frames
+from gateway.store.retention import remove_old
 from gateway.store.schema import beats, checkpoints, events, frames, gaps, sessions
 
 FRAME_CONFLICT = "frame conflict"
@@ -106,10 +106,10 @@ class StoreWriter:
         self._sessions.trim()
         return commit
 
-    def remove_old_frames(self, before_s: float) -> bool:
+    def remove_old(self, waveform_days: int) -> bool:
         """One step of retention in a transaction of its own; True if more may be due."""
         with self._engine.begin() as connection:
-            return remove_old_frames(connection, before_s)
+            return remove_old(connection, self._now(), waveform_days)
 
     def close(self) -> None:
         self._engine.dispose()
