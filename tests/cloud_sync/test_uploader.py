@@ -118,6 +118,66 @@ def test_after_a_failure_one_message_tries_the_link(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_lone_message_is_tried_again_though_nothing_else_happens(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        outbox, publisher = MemoryOutbox(), ScriptedPublisher([Delivered(), OFFLINE])
+        outbox.add(Lane.ALARM)
+        bench = Bench(tmp_path, outbox, publisher)
+        await bench.turn(2)
+        outbox.add(Lane.ALARM)
+        await bench.turn()
+        bench.clock.now_s += 10.0
+        await bench.turn()
+        assert bench.delivery_log.count("alarm", Outcome.DELIVERED) == 2
+
+    asyncio.run(scenario())
+
+
+def test_each_outage_begins_with_the_shortest_pause(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        outbox = MemoryOutbox()
+        publisher = ScriptedPublisher([OFFLINE, Delivered(), OFFLINE])
+        outbox.add(Lane.ALARM, 2)
+        bench = Bench(tmp_path, outbox, publisher)
+        for _ in range(4):
+            await bench.turn(2)
+            bench.clock.now_s += 10.0
+        assert bench.delivery_log.count("alarm", Outcome.DELIVERED) == 2
+
+    asyncio.run(scenario())
+
+
+def test_what_is_in_flight_is_not_sent_again_from_a_new_file(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        outbox, publisher = MemoryOutbox(), ScriptedPublisher()
+        outbox.add(Lane.ALARM)
+        bench = Bench(tmp_path, outbox, publisher)
+        await bench.turn()
+        publisher.hold()
+        outbox.add(Lane.ALARM, 3)
+        await bench.turn()
+        outbox.file = 2
+        await bench.turn()
+        publisher.release()
+        await bench.turn(2)
+        assert publisher.ids == [row.message_id for row in outbox.rows]
+
+    asyncio.run(scenario())
+
+
+def test_nobody_is_blamed_for_a_connection_that_ended_on_many(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        outbox = MemoryOutbox()
+        cycle = [Delivered(), *[CUT] * MAX_IN_FLIGHT]
+        publisher = ScriptedPublisher(cycle * 2 * MAX_UNANSWERED)
+        outbox.add(Lane.SUMMARY, 50)
+        bench = Bench(tmp_path, outbox, publisher)
+        await bench.until(lambda: bench.delivery_log.count("summary", Outcome.DELIVERED) == 50)
+        assert bench.delivery_log.refused(10) == []
+
+    asyncio.run(scenario())
+
+
 def test_a_message_that_ends_each_connection_goes_aside(tmp_path: Path) -> None:
     async def scenario() -> None:
         outbox, publisher = MemoryOutbox(), ScriptedPublisher([CUT] * MAX_UNANSWERED)
@@ -213,7 +273,8 @@ def test_an_orderly_stop_waits_for_the_last_acknowledgement(tmp_path: Path) -> N
         while not publisher.ids:
             await asyncio.sleep(0)
         stop.set()
-        await asyncio.sleep(0)
+        for _ in range(10):  # past the last turn
+            await asyncio.sleep(0)
         publisher.release()
         await running
         assert bench.delivery_log.count("alarm", Outcome.DELIVERED) == 1
