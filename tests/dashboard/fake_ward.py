@@ -167,15 +167,16 @@ class FakeWard:
         self.server = DashboardServer(DashboardConfig(port=port), app)
         self.beds: list[FakeBed] = []
         self.silent: set[str] = set()
+        self._next_frame_s = time.time() + FRAME_S
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def add_bed(self, heart: FakeHeart, label: str | None = None) -> FakeBed:
         bed_id = str(len(self.beds) + 1)
         bed = FakeBed(self.live_view, bed_id, heart, label or f"Bed {bed_id}")
-        now_s = time.time()
+        next_s = self._next_frame_s
         for backwards in range(40, 0, -1):
-            bed.send_frame(now_s - backwards * FRAME_S)
+            bed.send_frame(next_s - backwards * FRAME_S)
         self.beds.append(bed)
         return bed
 
@@ -191,12 +192,11 @@ class FakeWard:
         self.server.stop()
 
     def _run(self) -> None:
-        due = time.monotonic()
-        while not self._ended.wait(max(0.0, due - time.monotonic())):
-            for bed in self.beds:
+        while not self._ended.wait(max(0.0, self._next_frame_s - time.time())):
+            for bed in list(self.beds):
                 if bed.bed_id not in self.silent:
                     bed.send_frame(time.time(), lost=bed.next_frame % 60 == 30)
-            due += FRAME_S
+            self._next_frame_s += FRAME_S
 
 
 def showcase(count: int, port: int = 0) -> FakeWard:

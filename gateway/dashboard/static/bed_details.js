@@ -54,11 +54,21 @@ export class BedDetails {
   }
 
   async #loadHistory(nowS) {
-    const response = await fetch(`/api/alarms?bed=${encodeURIComponent(this.model.id)}`);
-    if (!response.ok) return;
-    const { alarms } = await response.json();
-    this.parts.history.replaceChildren(...alarms.map((alarm) => historyRow(alarm, nowS)));
-    this.parts["no-history"].hidden = alarms.length > 0;
+    const alarms = await pastAlarms(this.model.id);
+    const rows = (alarms ?? []).map((alarm) => historyRow(alarm, nowS));
+    this.parts.history.replaceChildren(...rows);
+    this.parts["no-history"].textContent = alarms === null ? UNKNOWN : alarms.length ? "" : "none";
+  }
+}
+
+/** The stay's alarms, or null if the gateway does not answer. */
+async function pastAlarms(bedId) {
+  try {
+    const response = await fetch(`/api/alarms?bed=${encodeURIComponent(bedId)}`);
+    return response.ok ? (await response.json()).alarms : null;
+  } catch (error) {
+    if (error instanceof TypeError) return null;
+    throw error;
   }
 }
 

@@ -29,6 +29,7 @@ function receive(changes, fresh, toMs) {
     if (change.kind === "beats") panel.strip.beatsArrived(change.beats);
   }
   updateText();
+  if (fresh) updateDetails();
 }
 
 function panelOf(bedId) {
