@@ -14,8 +14,8 @@ from gateway.config import RadioConfig
 from gateway.messages import device_name
 from gateway.radio.ble_link import BleLink, RadioCounters
 from gateway.radio.ble_placement import MAX_HEARD, Placement, Verdict
-from gateway.radio.ble_retries import RadioError, RadioFailure, retry_delay_s
-from gateway.radio.bleak_port import Adapter, Advertisement
+from gateway.radio.ble_retries import RadioError, retry_delay_s
+from gateway.radio.bleak_port import Adapter, Advertisement, radio_call
 from gateway.radio.silence import SilenceTimer
 from gateway.radio.source import LinkListener
 
@@ -46,10 +46,8 @@ async def open_adapter(name: str) -> AsyncIterator[Adapter]:
         return
     from gateway.simulator.virtual_adapter import VirtualAdapter  # only the demo has Bumble
 
-    try:
+    async with radio_call():
         virtual = await VirtualAdapter.open(name.removeprefix(VIRTUAL_PREFIX))
-    except OSError as error:
-        raise RadioError(RadioFailure.ADAPTER_DOWN, str(error)) from error
     try:
         yield Adapter(name, virtual.scanner_backend, virtual.client_backend, virtual.lost)
     finally:

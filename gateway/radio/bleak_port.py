@@ -60,7 +60,8 @@ def classify(error: Exception) -> RadioFailure:
 
 
 @contextlib.asynccontextmanager
-async def _radio_call(timeout_s: float = CALL_TIMEOUT_S) -> AsyncIterator[None]:
+async def radio_call(timeout_s: float = CALL_TIMEOUT_S) -> AsyncIterator[None]:
+    """Limit a call's time, and raise RadioError for whatever it raises of the radio's."""
     try:
         async with asyncio.timeout(timeout_s):
             yield
@@ -100,13 +101,13 @@ class Adapter:
             bluez={"adapter": self.name, "filters": {"DuplicateData": True}},
             backend=self.scanner_backend,
         )
-        async with _radio_call():
+        async with radio_call():
             await scanner.start()
         try:
             yield
         finally:
             with contextlib.suppress(RadioError):
-                async with _radio_call():
+                async with radio_call():
                     await scanner.stop()
 
     def client(self, heard: Advertisement) -> GattClient:
@@ -129,7 +130,7 @@ class GattClient:
 
     async def connect(self, on_disconnect: Callable[[], None]) -> None:
         self._on_disconnect = on_disconnect
-        async with _radio_call(CONNECT_TIMEOUT_S):
+        async with radio_call(CONNECT_TIMEOUT_S):
             await self._client.connect()
 
     @property
@@ -138,11 +139,11 @@ class GattClient:
         return self._characteristic(ACKNOWLEDGE_UUID).max_write_without_response_size
 
     async def read(self, uuid: str) -> bytes:
-        async with _radio_call():
+        async with radio_call():
             return bytes(await self._client.read_gatt_char(uuid))
 
     async def write(self, uuid: str, value: bytes, response: bool) -> None:
-        async with _radio_call():
+        async with radio_call():
             await self._client.write_gatt_char(uuid, value, response=response)
 
     async def subscribe(self, uuid: str, on_value: Callable[[bytes], None]) -> None:
@@ -151,14 +152,14 @@ class GattClient:
         def on_notification(_: BleakGATTCharacteristic, value: bytearray) -> None:
             on_value(bytes(value))
 
-        async with _radio_call():
+        async with radio_call():
             # StartNotify: with AcquireNotify bluetoothd crashes when a held link is dropped
             await self._client.start_notify(uuid, on_notification, bluez={"use_start_notify": True})
 
     async def disconnect(self) -> None:
         """End the link as well as that can be done; never raises RadioError."""
         with contextlib.suppress(RadioError):
-            async with _radio_call():
+            async with radio_call():
                 await self._client.disconnect()
 
     def _characteristic(self, uuid: str) -> BleakGATTCharacteristic:

@@ -31,6 +31,7 @@ EXIT_USAGE = 2
 def main() -> int:
     arguments = _parser().parse_args()
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("bumble").setLevel(logging.CRITICAL)  # it warns of packets of dropped links
     try:
         host, port = _loopback(arguments.listen)
         specs = [parse_spec(text) for text in arguments.sensor]

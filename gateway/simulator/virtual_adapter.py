@@ -30,7 +30,6 @@ from bumble.transport.tcp_client import open_tcp_client_transport
 
 from gateway.radio.gatt import ATT_HEADER_BYTES, LEAST_MTU, WANTED_MTU
 
-OPEN_TIMEOUT_S = 5.0
 CONNECTION_TIMEOUT_S = 5.0  # a virtual sensor that advertises answers in milliseconds
 
 
@@ -41,39 +40,56 @@ class VirtualAdapter:
         self._transport = transport
         self.lost = asyncio.Event()
         transport.source.terminated.add_done_callback(lambda _: self.lost.set())
-        bound = {"device": device}
+        bound = {"device": device, "lost": self.lost}
         self.scanner_backend: type[BaseBleakScanner] = type("VirtualScanner", (_Scanner,), bound)
         self.client_backend: type[BaseBleakClient] = type("VirtualClient", (_Client,), bound)
 
     @classmethod
     async def open(cls, address: str) -> VirtualAdapter:
-        """Plug into the ward at "HOST:PORT"; raises OSError, or ValueError if not loopback."""
-        host, _, port = address.rpartition(":")
+        """Plug into the ward at "HOST:PORT"; raises OSError or BleakError, ValueError elsewhere.
+
+        Each connection is an adapter of its own; "HOST:PORT#2" only gives a second one its name.
+        """
+        host, _, port = address.partition("#")[0].rpartition(":")
         if not ipaddress.ip_address(host).is_loopback:
             raise ValueError(f"a virtual adapter is on this machine alone, not on {host}")
-        async with asyncio.timeout(OPEN_TIMEOUT_S):
-            transport = await open_tcp_client_transport(f"{host}:{port}")
-            own_address = Address.generate_static_address()
-            device = Device.with_hci("gateway", own_address, transport.source, transport.sink)
-            await device.power_on()
-        return cls(device, transport)
+        transport = await open_tcp_client_transport(f"{host}:{port}")
+        own_address = Address.generate_static_address()
+        device = Device.with_hci("gateway", own_address, transport.source, transport.sink)
+        adapter = cls(device, transport)
+        try:
+            with _bleak_errors():
+                await device.power_on()
+        except BaseException:
+            await adapter.close()
+            raise
+        return adapter
 
     async def close(self) -> None:
         await self._transport.close()
+        await self.lost.wait()
 
 
 @contextlib.contextmanager
 def _bleak_errors() -> Iterator[None]:
-    """Bumble's errors as bleak's; it also cancels what waits for an answer on a dead link."""
+    """Bumble's errors as bleak's, and only true cancellations as such.
+
+    Bumble cancels what waits for an answer on a dead link; and its `asyncio.wait_for` (up to
+    Python 3.11) swallows a cancellation that comes together with the answer.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    cancellations = task.cancelling()
     try:
         yield
     except BaseBumbleError as error:
         raise BleakError(str(error) or type(error).__name__) from error
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if task.cancelling() > cancellations:
             raise
         raise BleakError("device disconnected") from error
+    if task.cancelling() > cancellations:
+        raise asyncio.CancelledError
 
 
 def _uuid_text(uuid: UUID) -> str:
@@ -85,6 +101,7 @@ def _uuid_text(uuid: UUID) -> str:
 
 class _Scanner(BaseBleakScanner):
     device: Device
+    lost: asyncio.Event
 
     def __init__(
         self, detection_callback: Any, service_uuids: list[str] | None, *_: Any, **__: Any
@@ -98,8 +115,9 @@ class _Scanner(BaseBleakScanner):
 
     async def stop(self) -> None:
         self.device.remove_listener(Device.EVENT_ADVERTISEMENT, self._on_advertisement)
-        with _bleak_errors():
-            await self.device.stop_scanning()
+        if not self.lost.is_set():  # a lost controller would never answer
+            with _bleak_errors():
+                await self.device.stop_scanning()
 
     def _on_advertisement(self, heard: Advertisement) -> None:
         lists = heard.data.get_all(

@@ -84,7 +84,9 @@ class VirtualSensor:
         sample_rate_hz: int,
         outbox: Outbox,
         random_bytes: Callable[[int], bytes],
+        stranger_timeout_s: float = STRANGER_TIMEOUT_S,
     ) -> None:
+        self._stranger_timeout_s = stranger_timeout_s
         self.outbox = outbox
         self.refused: Counter[MessageRefusal] = Counter()
         self.sampling = True
@@ -142,7 +144,7 @@ class VirtualSensor:
         """The central is a stranger, and the sensor's one link is not for strangers."""
         if self._connected_s is None or self._trusted:
             return False
-        return now_s - self._connected_s >= STRANGER_TIMEOUT_S
+        return now_s - self._connected_s >= self._stranger_timeout_s
 
     def received(self, message: bytes, now_s: float) -> list[bytes]:
         """Take a message of acknowledge or control; returns what to indicate on control."""

@@ -19,9 +19,11 @@ class AdapterPort(asyncio.Protocol):
 
     def __init__(self, link: LocalLink) -> None:
         self._link = link
+        self._closed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
         self._controller = virtual_controller("adapter", self._link)
         self._controller.set_packet_sink(_TransportSink(transport))
         self._parser = PacketParser(self._controller)
@@ -34,6 +36,11 @@ class AdapterPort(asyncio.Protocol):
         self._controller.set_packet_sink(None)
         lose_links(self._controller)
         self._link.remove_controller(self._controller)
+        self._closed.set()
+
+    async def close(self) -> None:
+        self._transport.abort()
+        await self._closed.wait()
 
 
 class _TransportSink:
@@ -51,6 +58,7 @@ class Ward:
     def __init__(self, link: LocalLink, boards: Sequence[Board]) -> None:
         self._link = link
         self._boards = boards
+        self._ports: list[AdapterPort] = []
 
     async def run(
         self,
@@ -60,18 +68,22 @@ class Ward:
         on_done: Callable[[int], None],
     ) -> None:
         """Serve adapters at the port (0: any) until cancelled; tells which sensor is done."""
-        server = await asyncio.get_running_loop().create_server(
-            lambda: AdapterPort(self._link), host, port
-        )
+        server = await asyncio.get_running_loop().create_server(self._open_port, host, port)
         try:
             async with server, asyncio.TaskGroup() as tasks:
                 for number, board in enumerate(self._boards, 1):
-                    tasks.create_task(self._run_board(board, partial(on_done, number)))
+                    tasks.create_task(board.run(partial(on_done, number)))
                 on_listening(server.sockets[0].getsockname()[1])
                 await server.serve_forever()
         finally:
+            for adapter in self._ports:
+                await adapter.close()
             for board in self._boards:
                 board.save()
+
+    def _open_port(self) -> AdapterPort:
+        self._ports.append(AdapterPort(self._link))
+        return self._ports[-1]
 
     async def obey(self, order: str) -> str:
         """Do `drop N`, `linkloss N`, `reboot N` or `stat`; gives one line of answer."""
@@ -91,7 +103,3 @@ class Ward:
             case _:
                 return f"unknown order {word!r}: drop N, linkloss N, reboot N, stat, quit"
         return "ok"
-
-    async def _run_board(self, board: Board, on_done: Callable[[], None]) -> None:
-        await board.run()
-        on_done()
