@@ -13,7 +13,6 @@ from gateway.messages import (
     FrameSequence,
     Gap,
     RhythmEvent,
-    SampleIndex,
     SessionId,
 )
 from gateway.sensor_channel import ChannelParts, frames_of
@@ -22,12 +21,11 @@ from gateway.store.entries import StoredFrame
 
 CONTEXT_S = 10.0  # stored signal on each side that warms the stages up
 FRAMES_PER_STEP = 16  # analysed between two turns of the event loop: some 10 ms
-SAME_BEAT_S = 0.150  # ANSI/AAMI EC57's window: nearer than this, it is one heartbeat
 
 
 @dataclass(frozen=True, slots=True)
 class LateFindings:
-    """What a filled gap holds: only what lies inside it and was not known."""
+    """What a filled gap holds."""
 
     beats: tuple[Beat, ...]
     events: tuple[RhythmEvent, ...]
@@ -36,20 +34,32 @@ class LateFindings:
 async def analyse_late_stretch(
     parts: ChannelParts, session: SessionId, sample_rate_hz: int, gap: Gap
 ) -> LateFindings:
-    """Analyse a gap whose frames are stored by now, giving way to the event loop in between."""
+    """Analyse a gap whose frames are stored by now, giving way to the event loop in between.
+
+    Only what came no later than the gap's last frame is looked at: the findings follow from the
+    journal alone, whenever they are made.
+    """
     first, last = frames_of(gap)
+    until = parts.reader.last_arrival(session, FrameSequence(first), FrameSequence(last))
+    if until is None:
+        return LateFindings((), ())
     context = round(CONTEXT_S * sample_rate_hz / SAMPLES_PER_FRAME)
-    begin, end = max(0, first - context), last + context
     analysis = LiveAnalysis(sample_rate_hz, parts.classifier, parts.limits)
     found = []
-    for at in range(begin, end + 1, FRAMES_PER_STEP):
-        stored = parts.reader.frames(
-            session, FrameSequence(at), FrameSequence(min(end, at + FRAMES_PER_STEP - 1))
-        )
+    for begin in range(max(0, first - context), last + context + 1, FRAMES_PER_STEP):
+        end = min(last + context, begin + FRAMES_PER_STEP - 1)
+        stored = parts.reader.frames(session, FrameSequence(begin), FrameSequence(end), until)
         found += [_push(parts, analysis, frame) for frame in stored]
         await asyncio.sleep(0)
-    found.append(analysis.finish())
-    return _inside(parts, session, sample_rate_hz, gap, join(found))
+    return inside(gap, join([*found, analysis.finish()]))
+
+
+def inside(gap: Gap, found: Findings) -> LateFindings:
+    """What lies in the gap itself; all else was found live."""
+    return LateFindings(
+        tuple(beat for beat in found.beats if gap.start <= beat.r_sample < gap.end),
+        tuple(event for event in found.events if gap.start <= event.onset < gap.end),
+    )
 
 
 def _push(parts: ChannelParts, analysis: LiveAnalysis, stored: StoredFrame) -> Findings:
@@ -59,24 +69,3 @@ def _push(parts: ChannelParts, analysis: LiveAnalysis, stored: StoredFrame) -> F
     if expected is not None and stored.sequence > expected:
         missing = [MissingFrames(expected, stored.sequence - 1).gap]
     return analysis.push([*missing, *frame_items(frame)])
-
-
-def _inside(
-    parts: ChannelParts, session: SessionId, sample_rate_hz: int, gap: Gap, found: Findings
-) -> LateFindings:
-    margin = round(SAME_BEAT_S * sample_rate_hz)
-    around = parts.reader.beats(
-        session,
-        SampleIndex(max(0, gap.start - margin)),
-        SampleIndex(gap.end + margin),
-    )
-    known = [beat.r_sample for beat in around]
-    return LateFindings(
-        tuple(
-            beat
-            for beat in found.beats
-            if gap.start <= beat.r_sample < gap.end
-            and all(abs(beat.r_sample - r_sample) >= margin for r_sample in known)
-        ),
-        tuple(event for event in found.events if gap.start <= event.onset < gap.end),
-    )

@@ -1,0 +1,118 @@
+"""The gateway and the virtual sensors as processes of their own, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import queue
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gateway.messages import DeviceId
+from gateway.radio.keyring import Keyring, create_sealing_key
+
+ANSWER_S = 20.0
+
+
+class LineReader:
+    """A process's output, line by line, without blocking it."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.lines: queue.Queue[str] = queue.Queue()
+        assert process.stdout is not None
+        self._stream = process.stdout
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self._stream:
+            self.lines.put(line.rstrip("\n"))
+
+    def wait_for(self, prefix: str, timeout_s: float = ANSWER_S) -> str:
+        """The next line that starts so; others are dropped. Raises queue.Empty."""
+        while True:
+            line = self.lines.get(timeout=timeout_s)
+            if line.startswith(prefix):
+                return line
+
+
+class Simulator:
+    """`python -m gateway.simulator`."""
+
+    def __init__(self, folder: Path, specs: Sequence[str], keys: Path, speed: float) -> None:
+        command = [sys.executable, "-m", "gateway.simulator", "--root-keys", str(keys)]
+        command += ["--speed", str(speed), "--once"]
+        for spec in specs:
+            command += ["--sensor", spec]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
+        )
+        self._output = LineReader(self.process)
+        self.address = self._output.wait_for("listening on ").removeprefix("listening on ")
+
+    def order(self, words: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{words}\n")
+        self.process.stdin.flush()
+
+    def sensors(self) -> list[Mapping[str, object]]:
+        self.order("stat")
+        stat = json.loads(self._output.wait_for("{"))
+        return list(stat["sensors"])
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(ANSWER_S)
+
+
+class Gateway:
+    """`ecg-gateway run`, which can be killed and started again on the same state."""
+
+    def __init__(self, folder: Path, config: str) -> None:
+        self.folder = folder
+        self._config = folder / "gateway.toml"
+        self._config.write_text(config)
+        self.process: subprocess.Popen[str] | None = None
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "state" / "gateway.sqlite3"
+
+    def start(self) -> None:
+        with (self.folder / "gateway.log").open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gateway", "run", "--config", str(self._config)],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        LineReader(self.process).wait_for("The page is at ", timeout_s=60.0)
+
+    def kill(self) -> None:
+        """As a power cut would, without a chance to write anything."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(ANSWER_S)
+
+    def stop(self) -> int:
+        """As systemd would; gives the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(ANSWER_S)
+
+
+def pair(folder: Path, sensors: int) -> Path:
+    """Root keys for sensors 1 to `sensors`, in the gateway's keyring and in a file."""
+    state = folder / "state"
+    state.mkdir(mode=0o700)
+    keyring = Keyring(state / "keyring", create_sealing_key(folder / "keyring-key"))
+    keys = {number: secrets.token_bytes(32) for number in range(1, sensors + 1)}
+    for number, key in keys.items():
+        keyring.add(DeviceId(number), key)
+    path = folder / "root-keys.json"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps({f"{number:08X}": key.hex() for number, key in keys.items()}))
+    return path

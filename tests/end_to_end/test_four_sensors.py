@@ -1,0 +1,272 @@
+"""Four patients, ten minutes each, over the virtual radio, through kills and lost links.
+
+Records 100, 119, 208 and 231 of MIT-BIH are played ten times faster than real time by four
+virtual sensors to a gateway that is killed five times and loses twenty links on the way.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gateway.analysis import LiveAnalysis
+from gateway.config import AlarmLimits
+from gateway.late_stretch import CONTEXT_S
+from gateway.messages import (
+    SAMPLES_PER_FRAME,
+    Beat,
+    DeviceId,
+    Frame,
+    FrameFlags,
+    FrameSequence,
+    Gap,
+    SampleBlock,
+    SampleIndex,
+    SessionId,
+)
+from gateway.radio.keyring import Keyring, read_sealing_key
+from gateway.radio.session_keys import SessionKeys
+from gateway.session import MissingFrames, frame_items
+from gateway.simulator.ecg_sources import RecordSlice, wfdb_ecg
+from gateway.store.reader import JournalledFrame, JournalledGap, Reader, StoredSession
+from gateway.tflite_classifier import TfliteClassifier, default_model_path
+from tests.end_to_end.processes import Gateway, Simulator, pair
+
+pytestmark = [pytest.mark.recordings, pytest.mark.timeout(600)]
+
+RECORDS = ("100", "119", "208", "231")
+SECONDS = 600
+SPEED = 10.0
+KILLS = 5
+LOST_LINKS = 20
+MATCH_S = 0.150  # ANSI/AAMI EC57
+DONE_S = 300.0
+
+CONFIG = """
+state_directory = "{folder}/state"
+[radio]
+adapters = ["virtual:{address}"]
+[session]
+grace_s = 0.1
+[store]
+commit_interval_s = 0.2
+checkpoint_interval_s = 20.0
+[keyring]
+key_file = "{folder}/keyring-key"
+[dashboard]
+port = {port}
+[beds]
+auto_admit = true
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the gateway had stored at the end, and what the sensors say they did."""
+
+    folder: Path
+    reader: Reader
+    keys: SessionKeys
+    sensors: list
+    exit_code: int
+
+    def session(self, number: int) -> StoredSession:
+        (session,) = self.reader.sessions_of(DeviceId(number))
+        return session
+
+
+@pytest.fixture(scope="module")
+def outcome(ecg_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
+    folder = tmp_path_factory.mktemp("ward")
+    specs = [
+        f"{number:08X}:record={ecg_data}/mitdb/{record},seconds={SECONDS}"
+        for number, record in enumerate(RECORDS, 1)
+    ]
+    simulator = Simulator(folder, specs, pair(folder, len(RECORDS)), SPEED)
+    gateway = Gateway(
+        folder, CONFIG.format(folder=folder, address=simulator.address, port=free_port())
+    )
+    gateway.start()
+    try:
+        harass(simulator, gateway, random.Random(1))
+        wait_until_done(simulator)
+        sensors = simulator.sensors()
+        exit_code = gateway.stop()
+    finally:
+        simulator.stop()
+        if gateway.process is not None and gateway.process.poll() is None:
+            gateway.kill()
+    keyring = Keyring(folder / "state/keyring", read_sealing_key(folder / "keyring-key"))
+    reader = Reader(gateway.store)
+    yield Outcome(folder, reader, SessionKeys(keyring), sensors, exit_code)
+    reader.close()
+
+
+def harass(simulator: Simulator, gateway: Gateway, draw: random.Random) -> None:
+    """Drop and lose links, and kill the gateway, while the sensors stream."""
+    blows = ["kill"] * KILLS + ["drop", "linkloss"] * (LOST_LINKS // 2)
+    draw.shuffle(blows)
+    for blow in blows:
+        time.sleep(draw.uniform(0.5, 2.5))  # of a stream that runs in real processes
+        if blow == "kill":
+            gateway.kill()
+            gateway.start()
+        else:
+            simulator.order(f"{blow} {draw.randint(1, len(RECORDS))}")
+
+
+def wait_until_done(simulator: Simulator) -> None:
+    deadline = time.monotonic() + DONE_S
+    while any(sensor["held"] for sensor in simulator.sensors()) or not all(
+        sensor["produced"] == frames_of_record(360) for sensor in simulator.sensors()
+    ):
+        assert time.monotonic() < deadline, simulator.sensors()
+        time.sleep(0.5)
+
+
+def frames_of_record(sample_rate_hz: int) -> int:
+    return -(-SECONDS * sample_rate_hz // SAMPLES_PER_FRAME)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def source_steps(ecg_data: Path, record: str) -> np.ndarray:
+    """What the sensor measured, shape (frames, 187), in steps of 5 µV."""
+    source = wfdb_ecg(RecordSlice(ecg_data / "mitdb" / record, 0, 0.0, SECONDS), None, loop=False)
+    frames = []
+    while (frame := source.next_frame()) is not None:
+        frames.append(frame.steps)
+    return np.stack(frames)
+
+
+def annotated_beats(ecg_data: Path, record: str) -> np.ndarray:
+    """R samples of the reference beats (PhysioNet's beat symbols)."""
+    import wfdb
+
+    reference = wfdb.rdann(str(ecg_data / "mitdb" / record), "atr", sampto=SECONDS * 360)
+    is_beat = [symbol in "NLRBAaJSVrFejnE/fQ?" for symbol in reference.symbol]
+    return reference.sample[np.array(is_beat)]
+
+
+def stored_beats(outcome: Outcome, session: SessionId) -> list[Beat]:
+    return outcome.reader.beats(session, SampleIndex(0), SampleIndex(2**40))
+
+
+def test_the_gateway_stops_in_order(outcome):
+    assert outcome.exit_code == 0
+    assert sum(sensor["overwritten"] for sensor in outcome.sensors) == 0
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_every_sample_is_stored_exactly_once(outcome, ecg_data, number):
+    session = outcome.session(number).session
+    expected = source_steps(ecg_data, RECORDS[number - 1])
+    stored = outcome.reader.frames(session, FrameSequence(0), FrameSequence(2**31))
+    assert [frame.sequence for frame in stored] == list(range(len(expected)))
+    opened = np.stack([outcome.keys.open(frame.sealed)[0].steps for frame in stored])
+    assert np.array_equal(opened, expected)
+    assert outcome.reader.received_ranges(session) == ((0, len(expected) - 1),)
+
+
+def test_raw_samples_are_not_in_any_file(outcome, ecg_data):
+    files = [path.read_bytes() for path in (outcome.folder / "state").iterdir() if path.is_file()]
+    for record in RECORDS:
+        steps = source_steps(ecg_data, record)
+        for frame in steps[:: len(steps) // 50]:
+            raw = frame[80:92].astype("<i2").tobytes()
+            assert not any(raw in content for content in files)
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_beats_agree_with_the_annotations(outcome, ecg_data, number):
+    found = np.array([b.r_sample for b in stored_beats(outcome, outcome.session(number).session)])
+    reference = annotated_beats(ecg_data, RECORDS[number - 1])
+    reference = reference[reference < found[-1] + 360]
+    tolerance = MATCH_S * 360
+    nearest = np.abs(reference[:, None] - found[None, :])
+    sensitivity = np.mean(nearest.min(axis=1) <= tolerance)
+    precision = np.mean(nearest.min(axis=0) <= tolerance)
+    print(f"record {RECORDS[number - 1]}: Se {sensitivity:.4f} +P {precision:.4f}")
+    assert sensitivity >= 0.98
+    assert precision >= 0.98
+    assert np.all(np.diff(found) > tolerance / 2), "a heartbeat was counted twice"
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_labels_equal_an_offline_run(outcome, number, ecg_data):
+    """The same samples, gaps and order of arrival, given to fresh stages in one go."""
+    stored = outcome.session(number)
+    journal = list(outcome.reader.journal_after(stored.session, None))
+    frames = source_steps(ecg_data, RECORDS[number - 1])
+    offline = OfflineRun(stored, journal, frames)
+    expected = sorted([*offline.live(), *offline.late()], key=lambda beat: beat.r_sample)
+    assert stored_beats(outcome, stored.session) == expected
+    assert sum(beat.label is not None for beat in expected) > 0.9 * len(expected)
+
+
+class OfflineRun:
+    """The analysis again, from the record's own samples and the journal's order."""
+
+    def __init__(self, stored: StoredSession, journal: list, steps: np.ndarray) -> None:
+        self._stored = stored
+        self._journal = journal
+        self._steps = steps
+        self._classifier = TfliteClassifier(default_model_path())
+
+    def live(self) -> list[Beat]:
+        analysis = self._analysis()
+        beats: list[Beat] = []
+        for entry in self._journal:
+            if isinstance(entry, JournalledGap):
+                beats += analysis.push((entry.gap,)).beats
+            elif not entry.frame.late:
+                beats += analysis.push(self._items(entry.frame.sequence)).beats
+        return beats
+
+    def late(self) -> list[Beat]:
+        gaps = [entry.gap for entry in self._journal if isinstance(entry, JournalledGap)]
+        return [beat for gap in gaps for beat in self._late(gap)]
+
+    def _late(self, gap: Gap) -> list[Beat]:
+        first, last = gap.start // SAMPLES_PER_FRAME, gap.end // SAMPLES_PER_FRAME - 1
+        frames = [entry for entry in self._journal if isinstance(entry, JournalledFrame)]
+        filled = max(e.journal_id for e in frames if first <= e.frame.sequence <= last)
+        margin = round(CONTEXT_S * self._stored.sample_rate_hz / SAMPLES_PER_FRAME)
+        sequences = sorted(
+            e.frame.sequence
+            for e in frames
+            if first - margin <= e.frame.sequence <= last + margin and e.journal_id <= filled
+        )
+        analysis, found = self._analysis(), []
+        for before, sequence in zip([sequences[0] - 1, *sequences], sequences, strict=False):
+            if sequence > before + 1:
+                found.append(analysis.push((MissingFrames(before + 1, sequence - 1).gap,)))
+            found.append(analysis.push(self._items(sequence)))
+        found.append(analysis.finish())
+        return [b for f in found for b in f.beats if gap.start <= b.r_sample < gap.end]
+
+    def _analysis(self) -> LiveAnalysis:
+        return LiveAnalysis(self._stored.sample_rate_hz, self._classifier, AlarmLimits())
+
+    def _items(self, sequence: int) -> list[SampleBlock | Gap]:
+        frame = Frame(
+            self._stored.session,
+            FrameSequence(sequence),
+            FrameFlags(0),
+            0,
+            self._stored.sample_rate_hz,
+            self._steps[sequence].copy(),
+            b"",
+        )
+        return frame_items(frame)
