@@ -294,6 +294,33 @@ def test_a_broker_that_acknowledges_nothing_is_given_up(monkeypatch: pytest.Monk
     assert asyncio.run(scenario()) == TryLater("the broker acknowledges nothing", unanswered=True)
 
 
+def test_a_clogged_link_is_written_to_when_it_clears() -> None:
+    """20 MB fit no socket's buffer; the broker reads on only when all of it is underway."""
+    underway = asyncio.Event()
+    large = Envelope("ecg/ward-3/waveform", bytes(1_000_000), "large")
+
+    async def busy_broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_packet(reader)
+        writer.write(CONNACK_V5)
+        await underway.wait()
+        for packet_id in range(1, mqtt.MAX_IN_FLIGHT + 1):
+            await read_packet(reader)
+            writer.write(bytes([0x40, 2, 0, packet_id]))
+        await reader.read()
+
+    async def scenario() -> list[Answer]:
+        async with broker_that(busy_broker) as port:
+            publisher = publisher_to(port, None)
+            answers = asyncio.gather(*[publisher.publish(large) for _ in range(20)])
+            await asyncio.wait([answers], timeout=0.2)
+            underway.set()
+            done = await asyncio.wait_for(answers, 10)
+            await publisher.close()
+            return done
+
+    assert asyncio.run(scenario()) == [Delivered()] * 20
+
+
 def test_a_broker_that_does_not_welcome_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mqtt, "CONNACK_TIMEOUT_S", 0.1)
 

@@ -139,7 +139,7 @@ def test_each_outage_begins_with_the_shortest_pause(tmp_path: Path) -> None:
         publisher = ScriptedPublisher([OFFLINE, Delivered(), OFFLINE])
         outbox.add(Lane.ALARM, 2)
         bench = Bench(tmp_path, outbox, publisher)
-        for _ in range(4):
+        for _ in range(3):
             await bench.turn(2)
             bench.clock.now_s += 10.0
         assert bench.delivery_log.count("alarm", Outcome.DELIVERED) == 2
