@@ -1,0 +1,266 @@
+"""One link over a GATT client in the test's hand: silence, loss, failed calls, odd pieces."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+
+from gateway.radio import ble_link
+from gateway.radio.ble_link import BleLink, RadioCounters
+from gateway.radio.ble_retries import RadioError, RadioFailure
+from gateway.radio.bleak_port import GattClient
+from gateway.radio.frame_codec import FRAME_BYTES
+from gateway.radio.gatt import (
+    ACKNOWLEDGE_UUID,
+    CONTROL_UUID,
+    FRAMES_UUID,
+    STATUS_UUID,
+    GattCharacteristic,
+)
+from gateway.radio.pieces import cut
+from gateway.radio.source import LinkLost, SensorLink
+
+STATUS = bytes(34)
+MESSAGE = bytes(range(60))
+
+
+class FakeGattClient:
+    """A GATT client whose calls in `failing` fail, and whose sensor the test speaks for."""
+
+    piece_bytes = 20
+
+    def __init__(self, failing: str = "") -> None:
+        self.failing = failing
+        self.subscribed: list[str] = []
+        self.written: list[tuple[str, bytes, bool]] = []
+        self.disconnects = 0
+        self.on_value: dict[str, Callable[[bytes], None]] = {}
+
+    async def connect(self, on_disconnect: Callable[[], None]) -> None:
+        self.on_disconnect = on_disconnect
+        self._fail("connect")
+
+    async def subscribe(self, uuid: str, on_value: Callable[[bytes], None]) -> None:
+        self._fail(uuid)
+        self.subscribed.append(uuid)
+        self.on_value[uuid] = on_value
+
+    async def read(self, uuid: str) -> bytes:
+        self._fail("read")
+        return STATUS
+
+    async def write(self, uuid: str, value: bytes, response: bool) -> None:
+        self._fail("write")
+        await asyncio.sleep(0)
+        self.written.append((uuid, value, response))
+
+    async def disconnect(self) -> None:
+        self.disconnects += 1
+
+    def _fail(self, call: str) -> None:
+        if call == self.failing:
+            raise RadioError(RadioFailure.TIMEOUT, call)
+
+
+class Listener:
+    """Notes what a link tells."""
+
+    def __init__(self, on_connected: Callable[[SensorLink], None] = lambda link: None) -> None:
+        self.told: list[tuple[Any, ...]] = []
+        self._on_connected = on_connected
+
+    def connected(self, link: SensorLink, status: bytes) -> None:
+        self.told.append(("connected", status))
+        self._on_connected(link)
+
+    def received(
+        self, link: SensorLink, characteristic: GattCharacteristic, message: bytes
+    ) -> None:
+        self.told.append((characteristic, message))
+
+    def disconnected(self, link: SensorLink, reason: str) -> None:
+        self.told.append(("disconnected", reason))
+
+
+class Bench:
+    """A link, its client and its listener."""
+
+    def __init__(self, failing: str = "") -> None:
+        self.client = FakeGattClient(failing)
+        self.counters = RadioCounters()
+        self.signs_of_life = 0
+        self.link = BleLink(
+            cast(GattClient, self.client), "0001", "hci0", self.counters, self._on_life
+        )
+        self.listener = Listener()
+
+    async def serve(self, *steps: Callable[[], object]) -> str:
+        """Open and serve; take one step in each round of the loop, then wait for the end."""
+        status = await self.link.open()
+        task = asyncio.ensure_future(self.link.serve(self.listener, status))
+        for step in steps:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            outcome = step()
+            if isinstance(outcome, Awaitable):
+                await outcome
+        return await task
+
+    def say(self, uuid: str, message: bytes) -> None:
+        for piece in cut(message, self.client.piece_bytes, 0):
+            self.client.on_value[uuid](piece)
+
+    def _on_life(self) -> None:
+        self.signs_of_life += 1
+
+
+def test_messages_come_whole_and_in_order_and_the_frames_last() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        frame = bytes(FRAME_BYTES)
+        reason = await bench.serve(
+            lambda: bench.say(CONTROL_UUID, MESSAGE),
+            lambda: bench.say(FRAMES_UUID, frame),
+            lambda: bench.client.on_disconnect(),
+        )
+        assert reason == "disconnected"
+        assert bench.client.subscribed == [CONTROL_UUID, STATUS_UUID, FRAMES_UUID]
+        assert bench.listener.told == [
+            ("connected", STATUS),
+            (GattCharacteristic.CONTROL, MESSAGE),
+            (GattCharacteristic.FRAMES, frame),
+            ("disconnected", "disconnected"),
+        ]
+
+    asyncio.run(scenario())
+
+
+def test_what_arrived_before_the_disconnect_is_still_delivered() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+
+        def last_words() -> None:
+            bench.say(CONTROL_UUID, MESSAGE)
+            bench.client.on_disconnect()
+
+        await bench.serve(last_words)
+        assert (GattCharacteristic.CONTROL, MESSAGE) in bench.listener.told
+
+    asyncio.run(scenario())
+
+
+def test_a_silent_link_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ble_link, "LINK_SILENCE_S", 0.02)
+
+    async def scenario() -> None:
+        bench = Bench()
+        assert await bench.serve() == "silent"
+        assert bench.client.disconnects == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_status_notification_is_a_sign_of_life() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        await bench.serve(lambda: bench.client.on_value[STATUS_UUID](b""), bench.link.close)
+        assert bench.signs_of_life == 1
+
+    asyncio.run(scenario())
+
+
+def test_writes_are_cut_and_never_mixed() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        await bench.serve(
+            lambda: asyncio.gather(bench.link.acknowledge(MESSAGE), bench.link.command(MESSAGE)),
+            bench.link.close,
+        )
+        pieces = cut(MESSAGE, 20, MESSAGE[1])
+        assert bench.client.written == [
+            *((ACKNOWLEDGE_UUID, piece, False) for piece in pieces),
+            *((CONTROL_UUID, piece, True) for piece in pieces),
+        ]
+
+    asyncio.run(scenario())
+
+
+def test_a_failed_write_ends_the_link_and_later_calls_say_so() -> None:
+    async def scenario() -> None:
+        bench = Bench(failing="write")
+
+        async def write_twice() -> None:
+            for _ in range(2):
+                with pytest.raises(LinkLost, match="timed out"):
+                    await bench.link.acknowledge(MESSAGE)
+
+        assert await bench.serve(write_twice) == "timed out"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("call", ["connect", CONTROL_UUID, STATUS_UUID, "read"])
+def test_a_link_that_does_not_open_is_let_go(call: str) -> None:
+    async def scenario() -> None:
+        bench = Bench(failing=call)
+        with pytest.raises(RadioError):
+            await bench.link.open()
+        assert bench.client.disconnects == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_link_without_frames_ends_with_its_reason() -> None:
+    async def scenario() -> None:
+        bench = Bench(failing=FRAMES_UUID)
+        assert await bench.serve() == "timed out"
+        assert bench.listener.told[-1] == ("disconnected", "timed out")
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_link_says_goodbye() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        status = await bench.link.open()
+        task = asyncio.ensure_future(bench.link.serve(bench.listener, status))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert bench.listener.told[-1] == ("disconnected", "closed")
+        assert bench.client.disconnects == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_listeners_own_fault_is_not_swallowed() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+
+        def fail(link: SensorLink) -> None:
+            raise ZeroDivisionError
+
+        bench.listener = Listener(fail)
+        with pytest.raises(ZeroDivisionError):
+            await bench.serve()
+
+    asyncio.run(scenario())
+
+
+def test_too_many_waiting_pieces_and_odd_ones_are_counted() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+
+        def flood() -> None:
+            for _ in range(ble_link.MAX_WAITING_PIECES + 3):
+                bench.client.on_value[FRAMES_UUID](b"\xff")
+
+        await bench.serve(flood, bench.link.close)
+        assert bench.counters.pieces_refused["too many waiting"] == 3
+        assert bench.counters.pieces_refused["piece too short"] == ble_link.MAX_WAITING_PIECES
+
+    asyncio.run(scenario())
