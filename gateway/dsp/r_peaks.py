@@ -18,7 +18,7 @@ T_WAVE_S = 0.360  # what follows a QRS within 360 ms may be its T wave (Pan & To
 T_WAVE_SLOPE = 0.5  # ... and is, if less than half as steep (Pan & Tompkins 1985)
 LEVEL_BEATS = 8  # medians over eight beats (Hamilton & Tompkins 1986)
 LEVEL_NOISES = 16  # ... and about as long a time of what lies between them
-MIN_BEAT_UV = 20.0  # envelope; a narrow QRS of 0.1 mV has more, a front end's noise less
+MIN_BEAT_UV = 20.0  # envelope of a 0.14 mV QRS; IEC 60601-2-27 wants 0.15 mV left uncounted
 THRESHOLD = 0.23  # share of the way from noise to beat level (Hamilton & Tompkins 0.18 to 0.31)
 NOISE_CAP = 0.5  # noise is never believed to stand higher than half a beat
 ARTEFACT_RISE = 3.0  # one beat counts as at most three times the others: artefacts do not deafen
@@ -84,7 +84,7 @@ class RPeakDetector:
         if candidate.sample - start < patience_s * self._rate:
             return []
         since = candidate.sample - LEARNING_S * self._rate
-        recent = [passed for passed in self._passed if passed.sample >= since]
+        recent = [passed for passed in self._likely_passed() if passed.sample >= since]
         if not recent:
             return []
         highest = max(passed.height_uv for passed in recent)
@@ -100,11 +100,14 @@ class RPeakDetector:
             return []
         first = self._last.sample + T_WAVE_S * self._rate
         last = candidate.sample - REFRACTORY_S * self._rate
-        missed = [passed for passed in self._passed if first <= passed.sample <= last]
+        missed = [passed for passed in self._likely_passed() if first <= passed.sample <= last]
         likeliest = max(missed, key=lambda passed: passed.height_uv, default=None)
         if likeliest is None or likeliest.height_uv < SEARCH_BACK * self._threshold_uv():
             return []
         return [likeliest]
+
+    def _likely_passed(self) -> list[Candidate]:
+        return [passed for passed in self._passed if passed.height_uv >= MIN_BEAT_UV]
 
     def _is_beat(self, candidate: Candidate) -> bool:
         known = bool(self._beat_heights)

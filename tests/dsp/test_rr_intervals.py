@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.dsp.rr_intervals import RRSeries
+from gateway.messages import Gap, RPeak
+
+RATE = 250
+
+
+def beats(series: RRSeries, *seconds: float) -> list[float | None]:
+    return [series.push_peak(RPeak(round(s * RATE), 1000.0)) for s in seconds]
+
+
+def test_each_interval_ends_at_its_beat():
+    assert beats(RRSeries(RATE), 1.0, 1.8, 2.8) == [None, 800.0, 1000.0]
+
+
+def test_no_interval_spans_a_gap():
+    series = RRSeries(RATE)
+    beats(series, 1.0, 2.0)
+    series.push_gap(Gap(600, 100))
+    assert beats(series, 4.0, 5.0) == [None, 1000.0]
+
+
+def test_the_rate_is_that_of_eight_intervals():
+    series = RRSeries(RATE)
+    beats(series, *range(1, 8), *(7 + 0.5 * k for k in range(1, 9)))
+    assert series.heart_rate_bpm(11 * RATE) == pytest.approx(120.0)
+
+
+def test_a_rate_needs_two_intervals_since_the_gap():
+    series = RRSeries(RATE)
+    assert series.heart_rate_bpm(0) is None
+    beats(series, 1.0, 2.0)
+    assert series.heart_rate_bpm(2 * RATE) is None
+    beats(series, 3.0)
+    assert series.heart_rate_bpm(3 * RATE) == pytest.approx(60.0)
+    series.push_gap(Gap(round(3.2 * RATE), 10))
+    assert series.heart_rate_bpm(4 * RATE) is None
+
+
+def test_beats_that_come_later_do_not_change_an_earlier_answer():
+    series = RRSeries(RATE)
+    beats(series, 1.0, 2.0, 3.0)
+    before = series.heart_rate_bpm(3 * RATE)
+    beats(series, 3.3, 3.6)
+    series.push_gap(Gap(4 * RATE, 10))
+    assert series.heart_rate_bpm(3 * RATE) == before
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "silence_s", "known"),
+    [(1.0, 3.0, True), (1.0, 3.1, False), (2.0, 4.0, True), (2.0, 4.1, False)],
+)
+def test_silence_ends_the_rate(interval_s, silence_s, known):
+    series = RRSeries(RATE)
+    beats(series, *(interval_s * k for k in range(4)))
+    at = round((3 * interval_s + silence_s) * RATE)
+    assert (series.heart_rate_bpm(at) is not None) == known
