@@ -13,21 +13,24 @@ from gateway.dashboard.context import EXTENSION, AlarmHistory, DashboardContext,
 from gateway.live_view import LiveView
 
 MACHINE_PATHS = ("/api/", "/stream", "/healthz")
+ACKNOWLEDGE_COMMAND = "ecg-gateway alarms acknowledge"
 
 
 def create_app(
-    live_view: LiveView, history: AlarmHistory, health_report: Callable[[], Health]
+    live_view: LiveView,
+    history: AlarmHistory,
+    health: Callable[[], Health],
+    acknowledge_command: str = ACKNOWLEDGE_COMMAND,
 ) -> Flask:
-    """Build the application. `history` and `health_report` are called from server threads."""
+    """Build the application. `history` and `health` are called from server threads.
+
+    `acknowledge_command` is what the pages tell people to type, a bed's name behind it.
+    """
     app = Flask(__name__)
-    app.extensions[EXTENSION] = DashboardContext(live_view, history, health_report)
+    app.extensions[EXTENSION] = DashboardContext(live_view, history, health, acknowledge_command)
     app.jinja_env.globals["version"] = __version__
     host_check.guard(app)
-    for blueprint in (
-        views.blueprint,
-        api.blueprint,
-        stream.new_blueprint(live_view),
-    ):
+    for blueprint in (views.blueprint, api.blueprint, stream.new_blueprint(live_view)):
         app.register_blueprint(blueprint)
     app.register_error_handler(HTTPException, _explain)
     return app

@@ -56,6 +56,7 @@ class DashboardContext:
     live_view: LiveView
     history: AlarmHistory
     health: Callable[[], Health]
+    acknowledge_command: str
 
 
 def context_of(app: Flask) -> DashboardContext:

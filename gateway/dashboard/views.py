@@ -8,20 +8,21 @@ from flask import Blueprint, abort, current_app, render_template
 
 from gateway.dashboard.context import context_of
 
-ACKNOWLEDGE_COMMAND = "ecg-gateway alarms acknowledge"
-
 blueprint = Blueprint("views", __name__)
 
 
 @blueprint.get("/")
 def ward() -> str:
-    return render_template("ward.html", acknowledge=f"{ACKNOWLEDGE_COMMAND} BED")
+    command = context_of(current_app).acknowledge_command
+    return render_template("ward.html", acknowledge=f"{command} BED")
 
 
 @blueprint.get("/beds/<bed_id>")
 def bed(bed_id: str) -> str:
-    beds = {view.bed_id: view for view in context_of(current_app).live_view.beds()}
+    context = context_of(current_app)
+    beds = {view.bed_id: view for view in context.live_view.beds()}
     if bed_id not in beds:
         abort(404, "There is no such bed.")
-    command = f"{ACKNOWLEDGE_COMMAND} {shlex.quote(beds[bed_id].label)}"
-    return render_template("bed.html", bed=beds[bed_id], acknowledge=command)
+    view = beds[bed_id]
+    command = f"{context.acknowledge_command} {shlex.quote(view.label)}"
+    return render_template("bed.html", bed=view, acknowledge=command)

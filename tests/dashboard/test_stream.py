@@ -95,6 +95,11 @@ def test_a_refused_stream_takes_no_place(client: FlaskClient) -> None:
     stream(client).close()
 
 
+def test_a_head_request_takes_no_place(client: FlaskClient) -> None:
+    for _ in range(MAX_STREAMS + 1):
+        assert client.head("/stream").status_code == 200
+
+
 def test_the_stream_ends_with_the_gateway(client: FlaskClient, live_view: LiveView) -> None:
     answer = stream(client)
     messages = events(answer)

@@ -2,7 +2,9 @@
 
 import { BedDetails } from "./bed_details.js";
 import { Strip } from "./strip.js";
-import { UNKNOWN, alarmInWords, beatInWords, clockTime, reasonsInWords } from "./words.js";
+import {
+  PRIORITIES, UNKNOWN, alarmInWords, beatInWords, clockTime, isCalling, reasonsInWords,
+} from "./words.js";
 
 const GOOD_QUALITY = 0.8;
 const FAIR_QUALITY = 0.5;
@@ -104,11 +106,11 @@ export class BedPanel {
   }
 
   #updateAlarms() {
-    const { alarms } = this.model;
-    if (alarms === this.shownAlarms) return;
-    this.shownAlarms = alarms;
+    if (this.model.alarms === this.shownAlarms) return;
+    this.shownAlarms = this.model.alarms;
+    const alarms = this.model.alarms.toSorted(mostUrgentFirst);
     this.parts.alarms.replaceChildren(...alarms.map(alarmItem));
-    this.element.dataset.alarm = alarms.length ? worstPriority(alarms) : "none";
+    this.element.dataset.alarm = alarms[0]?.priority ?? "none";
   }
 }
 
@@ -116,7 +118,7 @@ function alarmItem(alarm) {
   const item = document.createElement("li");
   item.className = "alarm";
   item.dataset.priority = alarm.priority;
-  item.dataset.state = alarm.state;
+  item.dataset.called = isCalling(alarm) ? "yes" : "no";
   for (const [name, text] of [
     ["priority", alarm.priority], ["kind", alarm.kind], ["since", alarmInWords(alarm)],
   ]) {
@@ -128,9 +130,8 @@ function alarmItem(alarm) {
   return item;
 }
 
-function worstPriority(alarms) {
-  const present = new Set(alarms.map((alarm) => alarm.priority));
-  return ["high", "medium", "low"].find((priority) => present.has(priority));
+function mostUrgentFirst(a, b) {
+  return PRIORITIES.indexOf(a.priority) - PRIORITIES.indexOf(b.priority) || b.onset_s - a.onset_s;
 }
 
 function qualityLevel(vitals) {

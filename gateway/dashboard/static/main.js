@@ -3,7 +3,7 @@
 import { BedModel } from "./bed_model.js";
 import { BedPanel } from "./bed_panel.js";
 import { Feed } from "./feed.js";
-import { clockTime } from "./words.js";
+import { clockTime, isCalling } from "./words.js";
 
 const TEXT_INTERVAL_MS = 250;
 const DETAILS_INTERVAL_MS = 1000;
@@ -79,7 +79,7 @@ function callOut() {
   const calling = [];
   const news = [];
   for (const { model } of panels.values()) {
-    for (const alarm of model.alarms.filter(({ state }) => state === "active")) {
+    for (const alarm of model.alarms.filter(isCalling)) {
       const name = `${model.id} ${alarm.kind} ${alarm.onset_s}`;
       calling.push(`${model.label}: ${alarm.kind}`);
       if (!announced.has(name)) news.push(`${model.label}: ${alarm.kind}, ${alarm.priority} priority.`);

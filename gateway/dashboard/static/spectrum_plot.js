@@ -4,7 +4,7 @@ import { fitCanvas, styled } from "./paper.js";
 
 const MAX_HZ = 60;
 const LABEL_HZ = 10;
-const MARGIN = { left: 42, right: 16, top: 6, bottom: 18 };
+const MARGIN = { left: 54, right: 18, top: 6, bottom: 18 };
 
 export class SpectrumPlot {
   constructor(canvas, model) {

@@ -16,6 +16,8 @@ const QUALITY_REASONS = {
   "template mismatch": "beats do not match each other",
 };
 
+export const PRIORITIES = ["high", "medium", "low"];
+
 const ALARM_STATES = {
   active: "",
   acknowledged: "acknowledged",
@@ -48,6 +50,11 @@ export function dayAndTime(unixSeconds, nowS) {
 
 export function reasonsInWords(reasons) {
   return reasons.map((reason) => QUALITY_REASONS[reason] ?? reason).join(", ");
+}
+
+/** Whether an alarm still waits for somebody: one that is over, but was never seen, does too. */
+export function isCalling(alarm) {
+  return alarm.state === "active" || alarm.state === "latched";
 }
 
 export function alarmInWords(alarm) {
