@@ -1,0 +1,133 @@
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gateway.beat_classifier import ModelRefused
+from gateway.messages import BeatClass, BeatWindow, SampleIndex
+from gateway.tflite_classifier import MAX_MODEL_BYTES, TfliteClassifier, default_model_path
+
+GOLDEN = json.loads((Path(__file__).parent / "model/golden.json").read_text())
+INT8_TOLERANCE = 0.1  # int8 against the float original, in p
+OTHER_MODELS = Path(__file__).parents[1] / "model/artefacts"
+
+
+def window(samples_uv: list[float], r_sample: int = 1000) -> BeatWindow:
+    return BeatWindow(SampleIndex(r_sample), 800.0, np.array(samples_uv, np.float32))
+
+
+GOLDEN_WINDOWS = [window(entry["window_uv"]) for entry in GOLDEN]
+
+
+@pytest.fixture(scope="module")
+def classifier() -> TfliteClassifier:
+    return TfliteClassifier(default_model_path())
+
+
+@pytest.fixture
+def model_copy(tmp_path: Path) -> Path:
+    for suffix in (".tflite", ".json"):
+        shutil.copy(default_model_path().with_suffix(suffix), tmp_path / f"copy{suffix}")
+    return tmp_path / "copy.tflite"
+
+
+def replace_content(model: Path, content: bytes) -> None:
+    """Another model under the card of the first, with its hash put right."""
+    model.write_bytes(content)
+    card = json.loads(model.with_suffix(".json").read_text())
+    card["sha256"] = hashlib.sha256(content).hexdigest()
+    model.with_suffix(".json").write_text(json.dumps(card))
+
+
+def test_probabilities_are_those_of_the_float_model(classifier):
+    given = [label.p_abnormal for label in classifier.classify(GOLDEN_WINDOWS)]
+    np.testing.assert_allclose(given, [entry["p"] for entry in GOLDEN], atol=INT8_TOLERANCE)
+
+
+def test_golden_beats_lie_on_both_sides_of_the_threshold(classifier):
+    abnormal = [entry["p"] >= classifier.card.abnormal_threshold for entry in GOLDEN]
+    assert any(abnormal)
+    assert not all(abnormal)
+
+
+def test_the_class_never_contradicts_the_probability(classifier):
+    generator = np.random.default_rng(1)
+    noise = [window(generator.normal(0, 300, 187)) for _ in range(200)]
+    for label in classifier.classify(GOLDEN_WINDOWS + noise):
+        is_normal = label.beat_class is BeatClass.NORMAL
+        assert is_normal == (label.p_abnormal < classifier.card.abnormal_threshold)
+
+
+def test_grouping_and_gain_change_nothing(classifier):
+    together = classifier.classify(GOLDEN_WINDOWS)
+    assert [classifier.classify([one])[0] for one in GOLDEN_WINDOWS] == together
+    louder = [window([4.0 * uv for uv in entry["window_uv"]]) for entry in GOLDEN]
+    assert classifier.classify(louder) == together
+    assert classifier.classify([]) == []
+
+
+def test_a_window_without_samples_is_a_callers_mistake(classifier):
+    with pytest.raises(ValueError, match="the window at sample 77 holds no samples"):
+        classifier.classify([BeatWindow(SampleIndex(77), None, None)])
+
+
+def test_loads_in_half_a_second_once_the_runtime_is_imported(classifier):
+    start = time.perf_counter()
+    TfliteClassifier(default_model_path())
+    assert time.perf_counter() - start < 0.5
+
+
+def test_importing_the_module_imports_neither_runtime_nor_scipy():
+    code = (
+        "import sys, gateway.tflite_classifier; "
+        "print([m for m in sys.modules if m.split('.')[0] in "
+        "('ai_edge_litert', 'tflite_runtime', 'scipy')])"
+    )
+    imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert imported.stdout.strip() == "[]", imported.stderr
+
+
+def test_a_single_changed_byte_is_refused(model_copy):
+    content = bytearray(model_copy.read_bytes())
+    content[len(content) // 2] ^= 1
+    model_copy.write_bytes(content)
+    with pytest.raises(ModelRefused, match=r"sha256 of .* the card says"):
+        TfliteClassifier(model_copy)
+
+
+def test_a_file_that_is_no_model_is_refused(model_copy):
+    replace_content(model_copy, b"no flatbuffer" * 100)
+    with pytest.raises(ModelRefused, match="TFLite can't load the model"):
+        TfliteClassifier(model_copy)
+
+
+def test_a_truncated_model_is_refused(model_copy):
+    replace_content(model_copy, model_copy.read_bytes()[:5000])
+    with pytest.raises(ModelRefused):
+        TfliteClassifier(model_copy)
+
+
+def test_a_missing_or_oversized_model_is_refused(model_copy):
+    model_copy.write_bytes(bytes(MAX_MODEL_BYTES + 1))
+    with pytest.raises(ModelRefused, match="exceeds"):
+        TfliteClassifier(model_copy)
+    model_copy.unlink()
+    with pytest.raises(ModelRefused, match="can't be read"):
+        TfliteClassifier(model_copy)
+
+
+def test_a_model_of_other_shape_is_refused(model_copy):
+    replace_content(model_copy, (OTHER_MODELS / "specified_ds2.tflite").read_bytes())
+    with pytest.raises(ModelRefused, match="output shapes are"):
+        TfliteClassifier(model_copy)
+
+
+def test_a_model_of_the_public_cut_is_refused():
+    with pytest.raises(ModelRefused, match=r"filter_band_hz|r_position"):
+        TfliteClassifier(OTHER_MODELS / "specified_ds2.tflite")
