@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gateway.messages import SessionId
 
-RESEND_AFTER_S = 5.0  # without any acknowledgement
+RESEND_AFTER_S = 5.0  # without an acknowledgement of anything new in the frame's session
 BACKLOG_TIMES_REAL_TIME = 4.0  # what is resent or caught up, beside the live frames
 BACKLOG_BURST_FRAMES = 8.0  # of that rate, after a pause
 WINDOW_FRAMES = 256  # sent and not acknowledged: 15 s of live frames and backlog at 500 Hz
@@ -47,7 +47,7 @@ class Outbox:
         self._sendings = 0
         self._allowance = 0.0
         self._taken_s = 0.0
-        self._acknowledged_s = 0.0
+        self._progress_s: dict[SessionId, float] = {}  # the last useful acknowledgement
         self.held = 0
         self.overwritten = 0
         self.acknowledged = 0
@@ -92,13 +92,14 @@ class Outbox:
 
         A frame was lost when one that was sent after it is acknowledged and it is not.
         """
-        self._acknowledged_s = now_s
         frames = self._sessions.get(session, OrderedDict())
         done = [frame for frame in frames.values() if _covers(next_expected, ranges, frame)]
         latest = max((f.sending for f in done if f.sending is not None), default=-1)
         for frame in done:
             self._forget(frame)
         self.acknowledged += len(done)
+        if done and frames:
+            self._progress_s[session] = now_s
         for frame in frames.values():
             if frame.sending is not None and frame.sending < latest:
                 self._wait(frame)
@@ -134,10 +135,10 @@ class Outbox:
         return True
 
     def _give_up_waiting(self, now_s: float) -> None:
-        if now_s - self._acknowledged_s < self._resend_after_s:
-            return
+        waited_s = now_s - self._resend_after_s
         for frame in list(self._in_flight.values()):
-            if frame.sent_s is not None and now_s - frame.sent_s >= self._resend_after_s:
+            progress_s = self._progress_s.get(frame.session, waited_s)
+            if frame.sent_s is not None and max(frame.sent_s, progress_s) <= waited_s:
                 self._wait(frame)
 
     def _wait(self, frame: HeldFrame) -> None:
@@ -151,6 +152,7 @@ class Outbox:
         del frames[frame.sequence]
         if not frames:
             del self._sessions[frame.session]
+            self._progress_s.pop(frame.session, None)
         if frame.sending is not None:
             del self._in_flight[frame.sending]
         self.held -= 1
