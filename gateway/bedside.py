@@ -44,7 +44,9 @@ class Bedside:
         self._book = AlarmBook(limits, open_alarms)
         self._sensor = SensorView(connected=False)
         self.bed = bed
-        if bed.state is not BedState.MONITORING:
+        if bed.state is BedState.MONITORING:
+            self._book.monitor(now_s)
+        else:
             self._book.stand_by(now_s)
         self._show(now_s)
         live_view.alarms(self._id, self._book.open_alarms, now_s)

@@ -6,6 +6,7 @@ Everything runs in the event loop. The store's commits come in through `settle`.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections import defaultdict
@@ -101,8 +102,10 @@ class Ward:
         self._due: dict[DeviceId, set[SessionId]] = defaultdict(set)
         self._late: asyncio.Queue[tuple[SensorChannel, SessionId]] = asyncio.Queue()
         self._graces: dict[DeviceId, asyncio.TimerHandle] = {}
+        self._admission = asyncio.Lock()  # the next bed's name is taken only when it is made
         self._being_admitted: set[DeviceId] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._failures: asyncio.Queue[BaseException] = asyncio.Queue()
 
     # Life.
 
@@ -123,9 +126,12 @@ class Ward:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tick())
             group.create_task(self._analyse_late())
+            group.create_task(self._fail())
 
     def stop(self) -> None:
         """Record every analysis state; links must have ended."""
+        for task in self._tasks:
+            task.cancel()
         for channel in self._channels.values():
             channel.save()
 
@@ -342,11 +348,14 @@ class Ward:
         if not self._auto_admit or device_id in self._being_admitted:
             return
         self._being_admitted.add(device_id)
-        self._spawn(self._admit_new(device_id, f"Bed {len(self._being_admitted)}"))
+        self._spawn(self._admit_new(device_id))
 
-    async def _admit_new(self, device_id: DeviceId, bed: str) -> None:
-        now_s = self._now()
-        await self.command(AddBed(bed), AssignSensor(device_id, bed, now_s), Admit(bed, now_s))
+    async def _admit_new(self, device_id: DeviceId) -> None:
+        async with self._admission:
+            names = (f"Bed {number}" for number in itertools.count(1))
+            bed = next(name for name in names if name not in self._beds)
+            now_s = self._now()
+            await self.command(AddBed(bed), AssignSensor(device_id, bed, now_s), Admit(bed, now_s))
 
     def _bed_of(self, device_id: DeviceId) -> Bedside | None:
         return next((bed for bed in self._beds.values() if bed.bed.device_id == device_id), None)
@@ -364,8 +373,17 @@ class Ward:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self._failures.put_nowait(failure)
+
+    async def _fail(self) -> None:
+        """Our own fault in a task that nobody waits for ends the process."""
+        raise await self._failures.get()
 
 
 def _monotonic_s() -> float:

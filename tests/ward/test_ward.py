@@ -1,0 +1,281 @@
+"""Links, beds and alarms around a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+
+import pytest
+
+from gateway.messages import AlarmKind, AlarmState, BedState, DeviceId, SessionId
+from gateway.radio.gatt import GattCharacteristic
+from gateway.radio.message_codec import (
+    Answer,
+    HeldSession,
+    MessageType,
+    encode_held_report,
+)
+from gateway.store.entries import BedCommandRefused, Discharge, Standby
+from gateway.store.outbox import Lane, OutboxReader
+from gateway.store.recorder import MAX_QUEUED_FRAMES
+from tests.ward.bench import DEVICE, SESSION, heart, next_boot, seal
+from tests.ward.links import FakeLink, status
+
+FRAMES = GattCharacteristic.FRAMES
+CONTROL = GattCharacteristic.CONTROL
+ECG = heart(40.0)
+
+
+def stream(bench, link, sequences, ecg=ECG, session=SESSION):
+    """Frames come as their samples were taken."""
+    for sequence in sequences:
+        bench.now_s += 0.748
+        bench.ward.received(link, FRAMES, seal(ecg[sequence], sequence, session))
+
+
+async def connect(bench, session=SESSION) -> FakeLink:
+    link = FakeLink(session)
+    bench.ward.connected(link, status(session).encode())
+    await bench.until(lambda: len(link.commands) == 2)
+    return link
+
+
+async def admitted(bench, link) -> None:
+    """The first frame brings a bed of its own."""
+    stream(bench, link, [0])
+    await bench.until(lambda: any(side.bed.stay for side in bench.ward.beds))
+
+
+def only_bed(bench):
+    (side,) = bench.ward.beds
+    return side
+
+
+def test_a_sensor_is_asked_for_its_status_and_told_the_time(with_ward):
+    async def scenario(bench):
+        link = await connect(bench)
+        (first, request), (second, time) = link.commands
+        assert (request.type, time.type) == (
+            MessageType.REQUEST_STATUS,
+            MessageType.SET_UNIX_TIME,
+        )
+        assert time.number == int(bench.now_s * 1e6)
+        assert first < second
+
+    with_ward(scenario)
+
+
+def test_what_is_durable_is_acknowledged_on_the_link(with_ward):
+    async def scenario(bench):
+        link = await connect(bench)
+        stream(bench, link, range(5))
+        await bench.until(lambda: link.acknowledgements[-1:] != [])
+        await bench.until(lambda: link.acknowledgements[-1].next_expected == 5)
+        assert link.acknowledgements[-1].salt == SESSION.salt
+        assert len(bench.reader.frames(SESSION, 0, 10)) == 5
+
+    with_ward(scenario)
+
+
+def test_a_reconnected_sensor_is_told_at_once_what_is_durable(with_ward):
+    async def scenario(bench):
+        link = await connect(bench)
+        stream(bench, link, range(5))
+        await bench.until(lambda: link.acknowledgements[-1:] != [])
+        await bench.until(lambda: link.acknowledgements[-1].next_expected == 5)
+        bench.ward.disconnected(link, "lost")
+        again = await connect(bench)
+        await bench.until(lambda: bool(again.acknowledgements))
+        assert again.acknowledgements[-1].next_expected == 5
+
+    with_ward(scenario)
+
+
+def test_a_stranger_is_shown_the_door(with_ward):
+    async def scenario(bench):
+        link = FakeLink()
+        unknown = SessionId(DeviceId(99), 1, bytes(16))
+        bench.ward.connected(link, status(unknown).encode())
+        await bench.until(lambda: link.closed)
+        garbled = FakeLink()
+        bench.ward.connected(garbled, b"nonsense")
+        await bench.until(lambda: garbled.closed)
+        assert bench.counters.value("ecg_links_refused_total") == 1
+        assert bench.counters.value("ecg_status_refused_total") == 1
+
+    with_ward(scenario)
+
+
+def test_a_passed_counter_makes_the_gateway_go_on_from_there(with_ward):
+    async def scenario(bench):
+        link = await connect(bench)
+        counter, command = link.commands[0]
+        bench.ward.received(
+            link, CONTROL, link.answer(counter, Answer.counter_passed(command.type, 1000))
+        )
+        await bench.until(lambda: len(link.commands) == 3)
+        assert link.commands[-1] == (1001, command)
+
+    with_ward(scenario)
+
+
+def test_a_sealed_status_reaches_the_screen_and_a_forged_one_does_not(with_ward):
+    async def scenario(bench):
+        link = await connect(bench)
+        await admitted(bench, link)
+        counter, command = link.commands[0]
+        forged = FakeLink.stranger().done(counter, command.type, status().encode())
+        bench.ward.received(link, CONTROL, forged)
+        assert bench.live_view.summary(bench.now_s)[0]["battery_percent"] is None
+        bench.ward.received(link, CONTROL, link.done(counter, command.type, status().encode()))
+        assert bench.live_view.summary(bench.now_s)[0]["battery_percent"] == 80
+        assert bench.counters.value("ecg_messages_refused_total", reason="not authentic") == 1
+
+    with_ward(scenario)
+
+
+def test_a_sensor_that_begins_another_session_is_spoken_to_under_it(with_ward):
+    async def scenario(bench):
+        link = await connect(bench)
+        stream(bench, link, range(3))
+        await bench.until(lambda: bool(link.acknowledgements))
+        newer = FakeLink(next_boot())
+        link.command, link.acknowledge = newer.command, newer.acknowledge
+        stream(bench, link, range(3), session=next_boot())
+        await bench.until(lambda: len(newer.commands) == 2 and bool(newer.acknowledgements))
+
+    with_ward(scenario)
+
+
+def test_frames_that_were_given_up_are_closed_by_a_held_report(with_ward):
+    async def scenario(bench):
+        link = await connect(bench)
+        stream(bench, link, [0, 3])
+        await bench.until(lambda: bool(link.acknowledgements))
+        held = HeldSession(SESSION.boot_id, SESSION.salt, 3, 4)
+        bench.ward.received(link, CONTROL, link.report(encode_held_report([held])))
+        await bench.until(lambda: link.acknowledgements[-1].next_expected == 3)
+
+    with_ward(scenario)
+
+
+def test_hostile_values_are_refused_and_counted(with_ward):
+    async def scenario(bench):
+        draw = random.Random(3)
+        link = await connect(bench)
+        for _ in range(5000):
+            bench.ward.received(link, FRAMES, draw.randbytes(draw.choice([0, 43, 434, 500])))
+            bench.ward.received(link, CONTROL, draw.randbytes(draw.randrange(300)))
+        assert bench.counters.value("ecg_frames_refused_total") == 5000
+        assert bench.counters.value("ecg_messages_refused_total") == 5000
+        stream(bench, link, range(3))
+        await bench.until(lambda: len(bench.reader.frames(SESSION, 0, 10)) == 3)
+
+    with_ward(scenario)
+
+
+def test_a_heart_that_stops_raises_a_lethal_alarm_that_is_stored_and_sent(with_ward):
+    async def scenario(bench):
+        link = await connect(bench)
+        await admitted(bench, link)
+        ecg = heart(40.0, stops_at_s=20.0)
+        stream(bench, link, range(1, 40), ecg)
+        assert [alarm.kind for alarm in only_bed(bench).open_alarms] == [AlarmKind.ASYSTOLE]
+        await bench.until(lambda: bool(bench.reader.open_alarms()))
+        (stored,) = bench.reader.open_alarms()
+        assert stored.stay == only_bed(bench).bed.stay
+        (row,) = OutboxReader(bench.store).pending(Lane.ALARM, after_id=0, limit=10)
+        assert json.loads(row.payload)["alarm"] == "asystole"
+        assert bench.ward.acknowledge_alarm(only_bed(bench), AlarmKind.ASYSTOLE) == 1
+        assert only_bed(bench).open_alarms[0].state is AlarmState.ACKNOWLEDGED
+
+    with_ward(scenario)
+
+
+def test_a_silent_sensor_is_an_alarm_unless_its_bed_is_on_standby(with_ward):
+    async def scenario(bench):
+        link = await connect(bench)
+        await admitted(bench, link)
+        side = only_bed(bench)
+        side.tick(bench.now_s + 9.9)
+        assert side.open_alarms == ()
+        side.tick(bench.now_s + 10.0)
+        assert [alarm.kind for alarm in side.open_alarms] == [AlarmKind.SENSOR_SILENT]
+        await bench.ward.command(Standby(side.bed.name))
+        assert side.open_alarms == ()
+        side.tick(bench.now_s + 100.0)
+        assert side.open_alarms == ()
+
+    with_ward(scenario)
+
+
+def test_bed_commands_change_the_screen_and_say_what_does_not_fit(with_ward):
+    async def scenario(bench):
+        link = await connect(bench)
+        await admitted(bench, link)
+        name = only_bed(bench).bed.name
+        await bench.ward.command(Discharge(name, bench.now_s))
+        assert only_bed(bench).bed.state is BedState.VACANT
+        with pytest.raises(BedCommandRefused, match="the bed is vacant"):
+            await bench.ward.command(Discharge(name, bench.now_s))
+
+    with_ward(scenario)
+
+
+def test_an_open_alarm_survives_a_restart(with_ward):
+    async def before(bench):
+        link = await connect(bench)
+        await admitted(bench, link)
+        stream(bench, link, range(1, 40), heart(40.0, stops_at_s=20.0))
+        await bench.until(lambda: bool(bench.reader.open_alarms()))
+
+    async def after(bench):
+        assert [alarm.kind for alarm in only_bed(bench).open_alarms] == [AlarmKind.ASYSTOLE]
+        assert only_bed(bench).bed.device_id == DEVICE
+
+    with_ward(before)
+    with_ward(after)
+
+
+def test_a_fault_of_our_own_in_the_background_ends_the_ward(with_ward):
+    async def scenario(bench):
+        async def broken(message: bytes) -> None:
+            raise ZeroDivisionError
+
+        link = FakeLink()
+        link.command = broken
+        working = asyncio.get_running_loop().create_task(bench.ward.run())
+        bench.ward.connected(link, status().encode())
+        with pytest.raises(ExceptionGroup) as failed:
+            await working
+        assert failed.group_contains(ZeroDivisionError)
+
+    with_ward(scenario)
+
+
+def test_no_frame_is_taken_that_the_store_has_no_room_for(with_ward, monkeypatch):
+    async def scenario(bench):
+        link = await connect(bench)
+        monkeypatch.setattr(bench.recorder, "_frames_queued", MAX_QUEUED_FRAMES)
+        stream(bench, link, [0])
+        assert bench.counters.value("ecg_frames_refused_total") == 1
+        monkeypatch.setattr(bench.recorder, "_frames_queued", 0)
+        stream(bench, link, [0])
+        await bench.until(lambda: bool(link.acknowledgements))
+
+    with_ward(scenario)
+
+
+def test_late_signal_is_analysed_in_the_background(with_ward):
+    async def scenario(bench):
+        link = await connect(bench)
+        working = asyncio.get_running_loop().create_task(bench.ward.run())
+        stream(bench, link, [*range(15), *range(20, 40)])
+        await asyncio.sleep(0.6)  # the grace for what is missing runs on the loop's own clock
+        stream(bench, link, [40, *range(15, 20)])
+        start = 15 * 187
+        await bench.until(lambda: len(bench.reader.beats(SESSION, start, start + 5 * 187)) >= 3)
+        working.cancel()
+
+    with_ward(scenario)
