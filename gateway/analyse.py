@@ -265,7 +265,8 @@ def report_of(analysis: Analysis, lead: Lead, classifier: BeatClassifier) -> dic
     alarms = sorted(analysis.alarms.values(), key=lambda alarm: alarm.raised_s)
     return {
         "record": lead.record,
-        "channel": {"number": lead.channel, "name": lead.name},
+        "channel": lead.channel,
+        "channel_name": lead.name,
         "record_rate_hz": lead.record_rate_hz,
         "sample_rate_hz": rate,
         "gateway_version": __version__,

@@ -93,19 +93,22 @@ class Pipeline:
         )
 
     def finish(self) -> Findings:
-        """The last findings: the session is over.
+        """The last findings: the session is over, and what comes after it is unknown.
 
-        Beats of the last, unjudged second have no label; open rhythm events end here.
+        Beats of a last second that is not whole have no label; open rhythm events end here.
         """
         if self._end is None:
             return Findings()
-        self._take_peaks(self._detector.finish())
+        peaks = self._detector.finish()
+        self._take_peaks(peaks)
+        unknown = Gap(self._end, self._judgement_lag)
+        vitals = [self._judge(quality) for quality in self._meter.push(unknown, unknown, peaks)]
         self._windows.extend(self._cutter.finish())
         beats = self._finish_beats(list(self._windows))
         self._windows.clear()
-        events = tuple(self._rhythm.finish(self._end))
-        minutes = [*self._minutes.push(beats, ()), *self._minutes.finish()]
-        return Findings(beats=tuple(beats), events=events, minutes=tuple(minutes))
+        events = self._rhythm.finish(self._end)
+        minutes = [*self._minutes.push(beats, vitals), *self._minutes.finish()]
+        return Findings((), tuple(beats), tuple(vitals), tuple(events), tuple(minutes))
 
     def _filter(self, item: SampleBlock | Gap) -> SampleBlock | Gap:
         if isinstance(item, Gap):

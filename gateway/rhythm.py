@@ -26,7 +26,7 @@ BRADYCARDIA_BEATS = 5  # PhysioNet/CinC Challenge 2015: below the limit for 5 be
 TACHYCARDIA_BEATS = 17  # ibid.: above the limit for 17 beats
 RATE_HYSTERESIS_BPM = 5.0  # a rate at its limit must not open and close an event with each beat
 BURDEN_WINDOW_S = 60.0
-BURDEN_HYSTERESIS_PERCENT = 5.0
+BURDEN_ENDS_AT = 0.5  # of the limit; by chance alone 20 % of 70 beats vary by ± 5 points
 MIN_BURDEN_BEATS = 20  # fewer labelled beats say nothing of a minute (20/min is below any rhythm)
 MAX_BURDEN_BEATS = 300  # a minute at 300 bpm, which the detector's refractory period ends
 UNKNOWN_ENDS_S = 30.0  # then "poor signal" alarms, and the old finding is no longer claimed
@@ -120,7 +120,10 @@ class Asystole(Rule):
         return events
 
     def finish(self, at: SampleIndex) -> list[RhythmEvent]:
-        return self._tell_over(at) + super().finish(at)
+        events = self._tell_over(at)
+        if self._onset is None and at - self._counted_from >= self._criterion:
+            events.append(self._begin(self._counted_from, at))  # no peak is on its way any more
+        return events + super().finish(at)
 
     def _tell_over(self, at: SampleIndex) -> list[RhythmEvent]:
         """The end of the open event; both, where a beat came before the event was decided."""
@@ -270,7 +273,7 @@ class AbnormalBurden(Fading):
 
     def _recovered(self) -> bool:
         burden = self._burden_percent()
-        return burden is not None and burden < self._limit_percent - BURDEN_HYSTERESIS_PERCENT
+        return burden is not None and burden < self._limit_percent * BURDEN_ENDS_AT
 
 
 class RhythmAnalyser:

@@ -94,7 +94,7 @@ def test_a_beat_whose_window_meets_a_gap_has_no_label_and_the_next_no_rr():
 def test_every_second_of_a_long_gap_is_unknown():
     gap = Gap(SampleIndex(10 * RATE), 600 * RATE)
     found = run(make_pipeline(RATE), [ecg_block(10, REGULAR_S[:11]), gap])
-    assert [second.start for second in found.vitals] == [RATE * second for second in range(609)]
+    assert [second.start for second in found.vitals] == [RATE * second for second in range(610)]
     assert all(QualityReason.GAP in second.quality.reasons for second in found.vitals[10:])
     assert found.events == ()
 
@@ -113,6 +113,13 @@ def test_finish_gives_what_waits_and_ends_what_is_open():
     assert (begun.kind, begun.end) == (RhythmKind.ASYSTOLE, None)
     assert ended == replace(begun, end=ended.end, decided=ended.decided)
     assert ended.end == 20 * RATE
+
+
+def test_the_last_whole_second_is_judged_and_its_beats_labelled():
+    found = run(make_pipeline(RATE), [ecg_block(10, REGULAR_S[:12])])
+    assert [second.start // RATE for second in found.vitals] == [*range(10)]
+    assert found.vitals[-1].heart_rate_bpm == pytest.approx(75.0, abs=0.5)
+    assert [beat.label is not None for beat in found.beats[-2:]] == [True, False]  # window cut off
 
 
 def test_finish_without_signal_gives_nothing():

@@ -242,10 +242,10 @@ def test_burden_needs_20_labelled_beats(bed):
 
 def test_burden_ends_when_the_last_minute_is_better(bed):
     bed.regular(60, until_s=20, abnormal=True)
-    bed.regular(60, until_s=71)
+    bed.regular(60, until_s=74)
     assert len(bed.told(BURDEN)) == 1
     bed.regular(60, until_s=90)
-    assert bed.told(BURDEN)[1:] == [(0.0, 72.0)]
+    assert bed.told(BURDEN)[1:] == [(0.0, 75.0)]
 
 
 def test_unlabelled_beats_say_nothing(bed):
@@ -255,9 +255,14 @@ def test_unlabelled_beats_say_nothing(bed):
     assert bed.told(BURDEN) == []
 
 
+def test_finish_does_not_wait_for_the_detector(bed):
+    bed.beats(0.5, until_s=4)
+    assert bed.analyser.finish(sample(4.49)) == []
+    assert [event.end for event in bed.analyser.finish(sample(4.5))] == [None, sample(4.5)]
+
+
 def test_finish_ends_what_is_open(bed):
     bed.beats(0.5, until_s=6)
     assert bed.analyser.finish(sample(6)) == [
         RhythmEvent(ASYSTOLE, sample(0.5), sample(6), sample(6))
     ]
-    assert bed.analyser.finish(sample(6)) == []
