@@ -141,4 +141,7 @@ def at_legal_rate(
     from scipy.signal import resample_poly  # type: ignore[import-untyped]  # scipy has no types
 
     ratio = Fraction(legal_hz / rate_hz).limit_denominator(1000)
-    return resample_poly(np.nan_to_num(millivolts), ratio.numerator, ratio.denominator), legal_hz
+    resampled = resample_poly(np.nan_to_num(millivolts), ratio.numerator, ratio.denominator)
+    nearest = np.rint(np.arange(resampled.size) * (rate_hz / legal_hz)).astype(np.intp)
+    unknown = np.isnan(millivolts)[np.minimum(nearest, millivolts.size - 1)]
+    return np.where(unknown, np.nan, resampled), legal_hz

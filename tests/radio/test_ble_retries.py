@@ -11,7 +11,7 @@ from bleak.exc import (
     BleakDeviceNotFoundError,
     BleakError,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.radio.ble_retries import BACKOFFS, RadioFailure, retry_delay_s
@@ -35,6 +35,7 @@ def test_first_delays(failure: RadioFailure, delays_s: list[float]) -> None:
     assert [retry_delay_s(failure, attempt, 0.0) for attempt in attempts] == delays_s
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(RadioFailure),
     st.integers(1, 10**6),

@@ -184,6 +184,7 @@ TestSensorAndGateway = SensorAndGateway.TestCase
 TestSensorAndGateway.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 50)), max_size=8))
 def test_any_acknowledgement_forgets_exactly_what_it_names(pairs: list[tuple[int, int]]) -> None:
     outbox = filled(30, live=True)

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.messages import DeviceId, FrameFlags, SessionId
@@ -222,6 +222,7 @@ def test_at_most_eight_sessions_are_reported_oldest_first() -> None:
     assert [row.boot_id for row in report] == [1, 2, 3, 4, 5, 6, 7, 11]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_noise_is_counted_and_answered_by_nothing(noise: bytes) -> None:
     bench = Bench()
@@ -229,6 +230,7 @@ def test_noise_is_counted_and_answered_by_nothing(noise: bytes) -> None:
     assert bench.sensor.refused.total() == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["sample", "ack", "rate", "link", "stop", "start"]), max_size=40))
 def test_no_nonce_is_ever_used_twice(events: list[str]) -> None:
     """(key, nonce) follows from (session, sequence): each names one sealed frame, for ever."""
