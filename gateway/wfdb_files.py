@@ -179,11 +179,28 @@ def _unit(layout: Any, index: int) -> str:
 def _read_channel(base: Path, header: Any, index: int) -> tuple[NDArray[np.float64], float]:
     """The channel's samples in physical units, all of each frame, and their rate."""
     try:
-        record = _import_wfdb().rdrecord(str(base), channels=[index], smooth_frames=False)
-        samples = np.asarray(record.e_p_signal[0], dtype=np.float64)
-        return samples, float(header.fs) * record.samps_per_frame[0]
+        record = _import_wfdb().rdrecord(
+            str(base), channels=[index], smooth_frames=False, m2s=False
+        )
+        samples, per_frame = _joined_segments(record)
     except _UNREADABLE as error:
         raise RecordRefused(f"its signal can't be read: {error}") from error
+    return samples, float(header.fs) * per_frame
+
+
+def _joined_segments(record: Any) -> tuple[NDArray[np.float64], int]:
+    """One channel of all segments, and its samples per frame; NaN where a segment lacks it."""
+    segments = getattr(record, "segments", [record])
+    frames = getattr(record, "seg_len", [record.sig_len])
+    holds = [segment is not None and bool(segment.e_p_signal) for segment in segments]
+    per_frame = next(
+        (int(s.samps_per_frame[0]) for s, held in zip(segments, holds, strict=True) if held), 1
+    )
+    parts = [
+        segment.e_p_signal[0] if held else np.full(length * per_frame, np.nan)
+        for segment, held, length in zip(segments, holds, frames, strict=True)
+    ]
+    return np.concatenate(parts), per_frame
 
 
 def _bridged(samples: NDArray[np.float64], unknown: NDArray[np.bool_]) -> NDArray[np.float64]:
