@@ -6,6 +6,7 @@ import json
 import queue
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from pathlib import Path
 from gateway.messages import DeviceId
 from gateway.radio.keyring import Keyring, create_sealing_key
 
-ANSWER_S = 20.0
+ANSWER_S = 60.0  # importing takes long on a busy machine
 
 
 class LineReader:
@@ -42,13 +43,13 @@ class LineReader:
 class Simulator:
     """`python -m gateway.simulator`."""
 
-    def __init__(self, folder: Path, specs: Sequence[str], keys: Path, speed: float) -> None:
+    def __init__(self, specs: Sequence[str], keys: Path, speed: float) -> None:
         command = [sys.executable, "-m", "gateway.simulator", "--root-keys", str(keys)]
         command += ["--speed", str(speed), "--once"]
         for spec in specs:
             command += ["--sensor", spec]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._output = LineReader(self.process)
         self.address = self._output.wait_for("listening on ").removeprefix("listening on ")
@@ -89,7 +90,7 @@ class Gateway:
                 stderr=log,
                 text=True,
             )
-        LineReader(self.process).wait_for("The page is at ", timeout_s=60.0)
+        LineReader(self.process).wait_for("The page is at ", timeout_s=2 * ANSWER_S)
 
     def kill(self) -> None:
         """As a power cut would, without a chance to write anything."""
@@ -102,6 +103,12 @@ class Gateway:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(ANSWER_S)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def pair(folder: Path, sensors: int) -> Path:

@@ -7,7 +7,6 @@ virtual sensors to a gateway that is killed five times and loses twenty links on
 from __future__ import annotations
 
 import random
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ from gateway.session import MissingFrames, frame_items
 from gateway.simulator.ecg_sources import RecordSlice, wfdb_ecg
 from gateway.store.reader import JournalledFrame, JournalledGap, Reader, StoredSession
 from gateway.tflite_classifier import TfliteClassifier, default_model_path
-from tests.end_to_end.processes import Gateway, Simulator, pair
+from tests.end_to_end.processes import Gateway, Simulator, free_port, pair
 
 pytestmark = [pytest.mark.recordings, pytest.mark.timeout(600)]
 
@@ -89,7 +88,7 @@ def outcome(ecg_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         f"{number:08X}:record={ecg_data}/mitdb/{record},seconds={SECONDS}"
         for number, record in enumerate(RECORDS, 1)
     ]
-    simulator = Simulator(folder, specs, pair(folder, len(RECORDS)), SPEED)
+    simulator = Simulator(specs, pair(folder, len(RECORDS)), SPEED)
     gateway = Gateway(
         folder, CONFIG.format(folder=folder, address=simulator.address, port=free_port())
     )
@@ -133,12 +132,6 @@ def wait_until_done(simulator: Simulator) -> None:
 
 def frames_of_record(sample_rate_hz: int) -> int:
     return -(-SECONDS * sample_rate_hz // SAMPLES_PER_FRAME)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def source_steps(ecg_data: Path, record: str) -> np.ndarray:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.beat_classifier import BeatClassifier
 from gateway.config import AlarmLimits, SessionConfig, StoreConfig
 from gateway.counters import Counters
 from gateway.live_view import LiveView
@@ -47,7 +48,12 @@ class WardBench:
 
 
 @asynccontextmanager
-async def open_ward(folder: Path, auto_admit: bool = True) -> AsyncIterator[WardBench]:
+async def open_ward(
+    folder: Path,
+    auto_admit: bool = True,
+    classifier: BeatClassifier | None = None,
+    commit_interval_s: float = 0.02,
+) -> AsyncIterator[WardBench]:
     loop = asyncio.get_running_loop()
     path = folder / "gateway.sqlite3"
     open_store(path)
@@ -56,9 +62,9 @@ async def open_ward(folder: Path, auto_admit: bool = True) -> AsyncIterator[Ward
     def committed(commit: Commit) -> None:
         loop.call_soon_threadsafe(bench.ward.settle, commit)
 
-    recorder = Recorder(path, StoreConfig(commit_interval_s=0.02), committed)
+    recorder = Recorder(path, StoreConfig(commit_interval_s=commit_interval_s), committed)
     parts = ChannelParts(
-        FakeClassifier(),
+        classifier or FakeClassifier(),
         AlarmLimits(),
         SessionConfig(),
         60.0,
