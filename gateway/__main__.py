@@ -58,6 +58,13 @@ def _demo(parser: argparse.ArgumentParser) -> Run:
     return demo.run
 
 
+def _analyse(parser: argparse.ArgumentParser) -> Run:
+    from gateway import analyse
+
+    analyse.add_arguments(parser)
+    return analyse.run
+
+
 def _pair(parser: argparse.ArgumentParser) -> Run:
     from gateway import pair
 
@@ -83,6 +90,7 @@ def _alarms(parser: argparse.ArgumentParser) -> Run:
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], Run]]] = {
     "run": ("run the gateway; the unit's way, or in a terminal until Ctrl-C", _run),
     "demo": ("run the gateway with virtual sensors on this machine", _demo),
+    "analyse": ("find beats, rhythm and alarms in WFDB records, as fast as it goes", _analyse),
     "pair": ("put a sensor's root key into the keyring", _pair),
     "sensors": ("list the running gateway's sensors", _sensors),
     "beds": ("list beds; add, admit, discharge, standby, resume, assign, release", _beds),
