@@ -52,8 +52,8 @@ bench: .venv-bench/installed  ## speed, memory and latency, beside sleepecg and 
 	.venv-bench/bin/python -m tests.bench
 
 .PHONY: accuracy
-accuracy: .venv-bench/installed  ## R peaks and labels on all of MIT-BIH (needs ECG_DATA)
-	.venv-bench/bin/python -m tests.accuracy
+accuracy: .venv-dev/installed  ## R peaks on all of MIT-BIH by the rules of EC57 (needs ECG_DATA)
+	$(DEV)/python -m tests.accuracy.r_peaks
 
 .PHONY: model
 model: .venv-train/installed  ## train and quantise the network from MIT-BIH (needs ECG_DATA)

@@ -72,7 +72,7 @@ def fft_magnitude(
 
 
 def _frequencies_hz(size: int, sample_rate_hz: int) -> NDArray[np.float64]:
-    return np.arange(size // 2 + 1) * (sample_rate_hz / size)
+    return np.arange(size // 2 + 1, dtype=np.float64) * (sample_rate_hz / size)
 
 
 def _hann(size: int) -> NDArray[np.float64]:
