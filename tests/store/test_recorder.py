@@ -61,8 +61,10 @@ class Ward:
 def running(path: Path, commit_interval_s: float = NEVER_S) -> Iterator[Ward]:
     ward = Ward(path, commit_interval_s)
     ward.recorder.start()
-    yield ward
-    ward.recorder.close()
+    try:
+        yield ward
+    finally:
+        ward.recorder.close()
 
 
 def frame(session: SessionId, sequence: int) -> StoredFrame:

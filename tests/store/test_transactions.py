@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +135,8 @@ def test_a_journal_longer_than_a_page_is_given_whole(
 ) -> None:
     other = SessionId(DeviceId(8), 1, session.salt)
     writer.write([started, SessionStarted(other, 250, 0, STARTED_S, None)])
-    writer.write([frame(one, sequence) for sequence in range(600) for one in (session, other)])
+    for one in (session, other):
+        writer.write([frame(one, sequence) for sequence in range(600)])
     sequences = [
         entry.frame.sequence
         for entry in reader.journal_after(session, None)
@@ -175,16 +177,24 @@ def test_other_bytes_under_one_sequence_are_a_security_event(
     assert (event.kind, event.device_id) == (FRAME_CONFLICT, session.device_id)
 
 
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file that nobody has open, to be copied."""
+    path = tmp_path_factory.mktemp("store") / "empty.sqlite3"
+    open_store(path)
+    return path
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(st.lists(st.integers(0, 12), max_size=8), max_size=6),
     st.booleans(),
 )
 def test_any_order_and_batching_stores_each_frame_once(
-    tmp_path_factory: pytest.TempPathFactory, batches: list[list[int]], reopened: bool
+    empty_store: Path, batches: list[list[int]], reopened: bool
 ) -> None:
-    path = tmp_path_factory.mktemp("store") / "gateway.sqlite3"
-    open_store(path)
+    path = empty_store.with_name("gateway.sqlite3")
+    shutil.copyfile(empty_store, path)
     session = SessionId(DeviceId(7), 1, bytes(16))
     writer = StoreWriter(writer_engine(path), lambda: STARTED_S)
     writer.write([SessionStarted(session, 250, 0, STARTED_S, None)])
@@ -204,6 +214,7 @@ def test_any_order_and_batching_stores_each_frame_once(
     assert [s for first, last in ranges for s in range(first, last + 1)] == sorted(arrived)
     assert all(last + 1 < first for (_, last), (first, _) in itertools.pairwise(ranges))
     reader.close()
+    path.unlink()
 
 
 def test_a_batch_that_fails_leaves_nothing(
