@@ -53,7 +53,7 @@ class Score:
     split: str
     arithmetic: str  # "int8" or "float32"
     command: str
-    percent: dict[str, float]
+    percent: dict[str, float | None]  # None where there was nothing to take a share of
 
 
 @dataclass(frozen=True, slots=True)
