@@ -108,9 +108,7 @@ def _wrong_arguments(arguments: argparse.Namespace) -> str | None:
     names = Counter(path.name.removesuffix(".hea") for path in arguments.record)
     repeated = [name for name, count in names.items() if count > 1]
     if repeated:
-        return (
-            f"{len(names)} would be written twice: {', '.join(repeated)}; give each its own --out"
-        )
+        return f"{', '.join(repeated)} would be written twice; run them with an --out each"
     return None
 
 
