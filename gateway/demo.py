@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import secrets
 import subprocess
@@ -28,7 +27,7 @@ from gateway.config import (
 )
 from gateway.messages import DeviceId
 from gateway.radio.frame_codec import ROOT_KEY_BYTES
-from gateway.radio.keyring import Keyring, create_sealing_key
+from gateway.radio.keyring import Keyring, create_sealing_key, read_sealing_key
 from gateway.start import run_gateway
 
 MAX_SENSORS = 8  # two adapters of a Pi carry them
@@ -78,17 +77,16 @@ def _sensors(text: str) -> int:
 
 def _pair(state_directory: Path, key_file: Path, sensors: int) -> Path:
     """A root key for each sensor, in the keyring and in a file for the simulator."""
-    if key_file.exists():
-        key_file.unlink()
-        (state_directory / "keyring").unlink(missing_ok=True)
-    keyring = Keyring(state_directory / "keyring", create_sealing_key(key_file))
-    keys = {number: secrets.token_bytes(ROOT_KEY_BYTES) for number in range(1, sensors + 1)}
-    for number, key in keys.items():
-        keyring.add(DeviceId(number), key)
+    new = not key_file.exists()
+    sealing_key = create_sealing_key(key_file) if new else read_sealing_key(key_file)
+    keyring = Keyring(state_directory / "keyring", sealing_key)
     path = state_directory / "sensor-root-keys.json"
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump({f"{number:08X}": key.hex() for number, key in keys.items()}, file)
+    path.touch(mode=0o600)
+    keys: dict[str, str] = json.loads(path.read_text() or "{}")
+    for number in range(1, sensors + 1):
+        key = keys.setdefault(f"{number:08X}", secrets.token_hex(ROOT_KEY_BYTES))
+        keyring.add(DeviceId(number), bytes.fromhex(key))
+    path.write_text(json.dumps(keys))
     return path
 
 
@@ -106,6 +104,7 @@ def _specs(arguments: argparse.Namespace) -> list[str]:
 def _simulator(specs: list[str], root_keys: Path, state_directory: Path) -> Iterator[str]:
     """The address of running virtual sensors, which end with the block."""
     command = [sys.executable, "-m", "gateway.simulator", "--root-keys", str(root_keys)]
+    command += ["--state-dir", str(state_directory / "sensors")]
     for spec in specs:
         command += ["--sensor", spec]
     process = subprocess.Popen(

@@ -192,11 +192,10 @@ class SensorChannel:
         track = self._tracks.get(session)
         if track is None:
             return []
-        return [
-            gap
-            for gap in self._parts.reader.gaps_to_fill(session)
-            if track.settled.covers(*frames_of(gap))
-        ]
+        gaps = self._parts.reader.gaps_to_fill(session)
+        filled = [gap for gap in gaps if track.settled.covers(*frames_of(gap))]
+        track.has_late = len(filled) < len(gaps)
+        return filled
 
     def resume(self, stored: StoredSession) -> Findings:
         """Take up an unfinished session where the store has it; gives what the replay found.

@@ -26,6 +26,8 @@ def run_gateway(config: GatewayConfig) -> int:
     """The daemon's life; gives the exit code."""
     try:
         asyncio.run(serve(config, _announce))
+    except KeyboardInterrupt:
+        return 0
     except CANNOT_START as error:
         print(f"ecg-gateway can't start: {error}", file=sys.stderr)
         return 1

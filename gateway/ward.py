@@ -37,6 +37,7 @@ from gateway.store.entries import (
     BedCommand,
     Found,
     LateStretchAnalysed,
+    SessionFinished,
 )
 from gateway.store.recorder import Recorder
 from gateway.store.transactions import Commit
@@ -100,7 +101,8 @@ class Ward:
         self._beds: dict[str, Bedside] = {}
         self._talks: dict[SensorLink, _Talk] = {}
         self._due: dict[DeviceId, set[SessionId]] = defaultdict(set)
-        self._late: asyncio.Queue[tuple[SensorChannel, SessionId]] = asyncio.Queue()
+        self._late: dict[SessionId, SensorChannel] = {}  # whose late frames may fill a gap
+        self._came_late = asyncio.Event()
         self._graces: dict[DeviceId, asyncio.TimerHandle] = {}
         self._admission = asyncio.Lock()  # the next bed's name is taken only when it is made
         self._being_admitted: set[DeviceId] = set()
@@ -114,11 +116,15 @@ class Ward:
         self._reload_beds()
         for stored in self._parts.reader.open_sessions():
             channel = self._channel(stored.session.device_id)
-            found = channel.resume(stored)
+            try:
+                found = channel.resume(stored)
+            except FrameRefused as refused:
+                self._give_up(stored.session, refused)
+                continue
             bed = self._bed_of(channel.device_id)
             if bed is not None and channel.clock is not None:
                 bed.resume(open_events(found), channel.clock, self._now())
-            self._late.put_nowait((channel, stored.session))
+            self._look_late(channel, stored.session)
 
     async def run(self) -> None:
         """Judge each second what time alone brings, and analyse what came late."""
@@ -134,6 +140,15 @@ class Ward:
             task.cancel()
         for channel in self._channels.values():
             channel.save()
+
+    def _give_up(self, session: SessionId, refused: FrameRefused) -> None:
+        """Stored frames that can't be opened stay stored; their analysis ends here."""
+        self._counters.add("ecg_sessions_given_up_total", reason=refused.reason)
+        log.error(
+            "stored frames can't be opened with the keyring's keys",
+            extra={"session": session.name, "reason": refused.reason},
+        )
+        self._parts.record(SessionFinished(session))
 
     # What links bring.
 
@@ -239,7 +254,7 @@ class Ward:
             session = channel.sensor_holds(each)
             if session is not None:
                 self._due[device_id].add(session)
-                self._late.put_nowait((channel, session))
+                self._look_late(channel, session)
         self._acknowledge(device_id)
 
     def sensor_status(self, device_id: DeviceId, status: SensorStatus) -> None:
@@ -257,7 +272,7 @@ class Ward:
             self._due[session.device_id].add(session)
             self._acknowledge(session.device_id)
             if channel.has_late(session):
-                self._late.put_nowait((channel, session))
+                self._look_late(channel, session)
         for conflict in commit.conflicts:
             self._counters.add("ecg_frame_conflicts_total")
             log.error(
@@ -280,11 +295,24 @@ class Ward:
             for bed in self._beds.values():
                 bed.tick(now_s)
 
+    def _look_late(self, channel: SensorChannel, session: SessionId) -> None:
+        self._late[session] = channel
+        self._came_late.set()
+
     async def _analyse_late(self) -> None:
         while True:
-            channel, session = await self._late.get()
+            await self._came_late.wait()
+            while self._late:
+                session, channel = self._late.popitem()
+                await self._analyse_gaps(channel, session)
+            self._came_late.clear()
+
+    async def _analyse_gaps(self, channel: SensorChannel, session: SessionId) -> None:
+        try:
             for gap in channel.gaps_filled(session):
                 await self._analyse_gap(channel, session, gap)
+        except FrameRefused as refused:
+            self._give_up(session, refused)
 
     async def _analyse_gap(self, channel: SensorChannel, session: SessionId, gap: Gap) -> None:
         stored = self._parts.reader.session(session)

@@ -116,6 +116,7 @@ async def _obey_stdin(ward: Ward, running: asyncio.Task[None]) -> None:
             running.cancel()
         elif order:
             _say(await ward.obey(order))
+    running.cancel()  # whoever gave the orders is gone
 
 
 def _say(line: str) -> None:
