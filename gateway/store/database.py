@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from gateway.store.schema import SCHEMA_REVISION, alembic_version
 
@@ -76,13 +76,12 @@ def writer_engine(path: Path) -> Engine:
 
 def reader_engine(path: Path) -> Engine:
     """Connections that can't write, for any thread."""
+    return create_engine("sqlite://", creator=lambda: _connect_read_only(path), poolclass=QueuePool)
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
     uri = f"file:{quote(str(path))}?mode=ro"
-    return create_engine(
-        "sqlite://",
-        creator=lambda: sqlite3.connect(
-            uri, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False
-        ),
-    )
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
 
 
 def _prepare_writer(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
@@ -99,7 +98,7 @@ def _begin_immediate(connection: Connection) -> None:
 
 def _damage(path: Path) -> str | None:
     """What is wrong with the file, or None as far as `CHECK_BUDGET_S` could look."""
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
+    connection = _connect_read_only(path)  # so that a damaged file is left as it was found
     deadline = time.monotonic() + CHECK_BUDGET_S
     connection.set_progress_handler(lambda: time.monotonic() > deadline, CHECK_STEP)
     try:

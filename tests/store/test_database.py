@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from gateway.store import database
 from gateway.store.database import StoreTooNew, open_store, reader_engine
+from gateway.store.reader import Reader
 from gateway.store.schema import SCHEMA_REVISION, metadata
 
 
@@ -141,3 +143,11 @@ def test_a_reader_finds_no_file_where_none_is(tmp_path: Path) -> None:
     with pytest.raises(OperationalError):
         engine.connect()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_many_threads_read_at_once(store: Path) -> None:
+    reader = Reader(store)
+    with ThreadPoolExecutor(max_workers=12) as threads:
+        answers = list(threads.map(lambda _: reader.beds(), range(100)))
+    assert answers == [[]] * 100
+    reader.close()
