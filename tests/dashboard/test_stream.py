@@ -122,6 +122,16 @@ def test_a_lone_beds_stream_brings_its_spectrum(
     assert "spectrum" in kinds(next(events(stream(client, "/stream?bed=1"))))
 
 
+def test_a_spectrum_is_sent_once(
+    client: FlaskClient, bed: FakeBed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.dashboard.spectra.INTERVAL_S", 3600.0)
+    messages = events(stream(client))
+    assert "spectrum" in kinds(next(messages))
+    bed.send_frame(time.time())
+    assert "spectrum" not in kinds(next(messages))
+
+
 def test_a_spectrum_is_computed_once_a_second(live_view: LiveView, bed: FakeBed) -> None:
     for _ in range(20):
         bed.send_frame(100.0)
