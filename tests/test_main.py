@@ -10,6 +10,7 @@ from gateway import __version__
 from gateway.__main__ import COMMANDS, CONFIG, OK, main
 
 HEAVY = ["ai_edge_litert", "bleak", "flask", "numpy", "scipy", "sqlalchemy"]
+ONLY_THE_DEMO = ["bumble", "matplotlib", "pandas", "scipy", "sleepecg", "wfdb"]
 
 
 def test_check_config_says_ok(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,6 +45,17 @@ def test_check_config_imports_nothing_heavy(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout == "ok\n[]\n"
+
+
+def test_the_daemon_imports_nothing_of_the_demo() -> None:
+    script = (
+        "import sys, gateway.start;"
+        f"print([name for name in {ONLY_THE_DEMO} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
