@@ -1,6 +1,6 @@
 """A ward for the screen: a drawn heartbeat for each bed, fed as the daemon feeds it.
 
-`python tests/dashboard/fake_ward.py [beds]` serves it, to look at.
+`python -m tests.dashboard.fake_ward [beds]` serves it, to look at.
 """
 
 from __future__ import annotations

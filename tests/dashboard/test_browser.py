@@ -228,14 +228,18 @@ def test_poor_signal_hides_the_rate_and_says_why(ward: FakeWard, screen: Screen)
     assert screen.text("[data-is=quality-note]") == "muscle noise"
 
 
-def test_an_electrode_off_is_said_in_words(ward: FakeWard, screen: Screen) -> None:
+@pytest.mark.parametrize("teller", ["sensor", "signal"])
+def test_an_electrode_off_is_said_in_words(ward: FakeWard, screen: Screen, teller: str) -> None:
     bed = ward.add_bed(FakeHeart(72))
     screen.open(ward.server.url)
     screen.wait("[data-is=rate]", "72")
-    bed.sensor(SensorView(connected=True, lead_off=True, battery_percent=None))
+    if teller == "sensor":
+        bed.sensor(SensorView(connected=True, lead_off=True, battery_percent=None))
+        screen.wait("[data-is=sensor]", "battery —")
+    else:
+        bed.quality = quality(0.0, QualityReason.LEAD_OFF, usable=False)
     screen.wait("[data-is=overlay]", "Electrode off: check the electrodes")
-    assert screen.text("[data-is=rate]") == "—"
-    assert "battery —" in screen.text("[data-is=sensor]")
+    assert screen.text("[data-is=rate]") == screen.text("[data-is=quality]") == "—"
 
 
 def test_a_gap_is_hatched(ward: FakeWard, screen: Screen) -> None:

@@ -24,6 +24,11 @@ export class BedModel {
     return this.arrivals.length > 0;
   }
 
+  /** Said by the sensor's status or by the signal's own quality, whichever knows. */
+  get leadOff() {
+    return this.sensor?.lead_off === true || this.vitals?.reasons.includes("lead off") === true;
+  }
+
   isStale(nowMs) {
     return this.heardMs === null || nowMs - this.heardMs > this.staleAfterMs;
   }

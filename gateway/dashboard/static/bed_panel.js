@@ -46,6 +46,7 @@ export class BedPanel {
     if (model.state === "standby") return "On standby, not monitored";
     if (model.lastSignalS === null) return "No signal yet";
     if (stale) return `No signal since ${clockTime(model.lastSignalS)}`;
+    if (model.leadOff) return "Electrode off: check the electrodes";
     return null;
   }
 
@@ -68,10 +69,8 @@ export class BedPanel {
   }
 
   #updateOverlay(notShown) {
-    const leadOff = this.model.sensor?.lead_off ? "Electrode off: check the electrodes" : null;
-    const words = notShown ?? leadOff;
-    this.parts.overlay.hidden = words === null;
-    setText(this.parts.overlay, words ?? "");
+    this.parts.overlay.hidden = notShown === null;
+    setText(this.parts.overlay, notShown ?? "");
   }
 
   #updateRate(notShown) {
@@ -82,9 +81,8 @@ export class BedPanel {
   }
 
   #rate(notShown) {
-    const { vitals, sensor } = this.model;
+    const { vitals } = this.model;
     if (notShown !== null) return [UNKNOWN, ""];
-    if (sensor?.lead_off) return [UNKNOWN, "electrode off"];
     if (vitals === null) return [UNKNOWN, "waiting for the first beats"];
     if (!vitals.rate_usable) return [UNKNOWN, "hidden: poor signal"];
     if (vitals.heart_rate_bpm === null) return [UNKNOWN, "not known yet"];
