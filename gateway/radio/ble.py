@@ -88,7 +88,7 @@ class _AdapterRadio:
             while True:
                 try:
                     await self._scan(links)
-                    attempt, delay_s = 0, 0.0
+                    attempt, delay_s = 0, AFTER_DISCONNECT_S
                     log.warning("adapter %s fell silent; its scanner starts anew", self._name)
                 except RadioError as error:
                     attempt += 1

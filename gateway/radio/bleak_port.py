@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -35,6 +36,7 @@ _DOWN = {
     "org.freedesktop.DBus.Error.NoReply",
     "org.freedesktop.DBus.Error.ServiceUnknown",
 }
+_ADDRESS = re.compile("(?:[0-9A-F]{2}[:_]){4}", re.IGNORECASE)  # all but its last two bytes
 _RACES = ("abort-by-local", "device disconnected", "not connected")
 
 
@@ -66,7 +68,7 @@ async def radio_call(timeout_s: float = CALL_TIMEOUT_S) -> AsyncIterator[None]:
         async with asyncio.timeout(timeout_s):
             yield
     except _ERRORS as error:
-        raise RadioError(classify(error), str(error)) from error
+        raise RadioError(classify(error), _ADDRESS.sub("…", str(error))) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         "--sensor", action="append", required=True, help="DEVICEID:key=value,… (repeatable)"
     )
     parser.add_argument("--root-keys", type=Path, required=True, help="JSON {device id: key}")
-    parser.add_argument("--speed", type=float, default=1.0, help="times real time")
+    parser.add_argument("--speed", type=_positive, default=1.0, help="times real time")
     parser.add_argument("--state-dir", type=Path, help="keeps boot counters and held frames")
     parser.add_argument("--seed", type=int, default=0, help="of synthetic ECG")
     parser.add_argument("--once", action="store_true", help="play each source once, say done N")
@@ -64,6 +64,8 @@ async def _run(
     specs: list[SensorSpec],
     keys: dict[int, bytes],
 ) -> None:
+    if arguments.state_dir is not None:
+        arguments.state_dir.mkdir(parents=True, exist_ok=True)
     link = LocalLink()  # type: ignore[no-untyped-call]  # Bumble gives it no annotation
     boards = [_board(arguments, spec, keys[spec.device_id], link) for spec in specs]
     ward = Ward(link, boards)
@@ -103,7 +105,10 @@ def _board(
 
 
 async def _obey_stdin(ward: Ward, running: asyncio.Task[None]) -> None:
-    """Orders, one a line, if standard input is a pipe, a socket or a terminal."""
+    """Orders, one a line, if standard input is a pipe, a socket or a terminal.
+
+    At its end the ward ends too: whoever started it is gone.
+    """
     mode = os.fstat(sys.stdin.fileno()).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
         return
@@ -113,10 +118,18 @@ async def _obey_stdin(ward: Ward, running: asyncio.Task[None]) -> None:
     while line := await reader.readline():
         order = line.decode().strip()
         if order == "quit":
-            running.cancel()
-        elif order:
+            break
+        if order:
             _say(await ward.obey(order))
+    running.cancel()
     running.cancel()  # whoever gave the orders is gone
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
 
 
 def _say(line: str) -> None:

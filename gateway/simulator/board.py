@@ -109,6 +109,7 @@ class Board:
             "held": self._outbox.held,
             "overwritten": self._outbox.overwritten,
             "resent": self._outbox.resent,
+            "refused": self.sensor.refused.total(),
         }
 
     def save(self) -> None:
@@ -122,6 +123,7 @@ class Board:
         self.sensor = VirtualSensor(
             identity, self._rate_hz, self._outbox, os.urandom, self._patience_s
         )
+        self.sensor.sampling = self._source is not None
 
     def _now_s(self) -> float:
         return (self._loop.time() - self._started_s) * self._speed
@@ -151,7 +153,7 @@ class Board:
     async def _serve(self) -> None:
         """Send what is due, for as long as the link lasts."""
         told, told_s = self.sensor.session, self._now_s()
-        while True:
+        while self._serving is asyncio.current_task():
             if self.sensor.must_drop(self._now_s()):
                 await self.radio.drop()
             self._answers.extend(self.sensor.overdue_report())

@@ -87,8 +87,8 @@ class Outbox:
         next_expected: int,
         ranges: Sequence[tuple[int, int]],
         now_s: float,
-    ) -> int:
-        """Forget what was committed, and queue again what was lost; returns how many it forgot.
+    ) -> None:
+        """Forget what was committed, and queue again what was lost.
 
         A frame was lost when one that was sent after it is acknowledged and it is not.
         """
@@ -103,7 +103,6 @@ class Outbox:
         for frame in frames.values():
             if frame.sending is not None and frame.sending < latest:
                 self._wait(frame)
-        return len(done)
 
     def link_lost(self) -> None:
         """All that was in flight or live becomes backlog."""

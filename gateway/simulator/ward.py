@@ -17,8 +17,9 @@ from gateway.simulator.peripheral import lose_links, virtual_controller
 class AdapterPort(asyncio.Protocol):
     """One TCP client: a controller on the virtual air, for as long as the client lives."""
 
-    def __init__(self, link: LocalLink) -> None:
+    def __init__(self, link: LocalLink, open_ports: set[AdapterPort]) -> None:
         self._link = link
+        self._open_ports = open_ports
         self._closed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -27,6 +28,7 @@ class AdapterPort(asyncio.Protocol):
         self._controller = virtual_controller("adapter", self._link)
         self._controller.set_packet_sink(_TransportSink(transport))
         self._parser = PacketParser(self._controller)
+        self._open_ports.add(self)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -36,6 +38,7 @@ class AdapterPort(asyncio.Protocol):
         self._controller.set_packet_sink(None)
         lose_links(self._controller)
         self._link.remove_controller(self._controller)
+        self._open_ports.discard(self)
         self._closed.set()
 
     async def close(self) -> None:
@@ -58,7 +61,7 @@ class Ward:
     def __init__(self, link: LocalLink, boards: Sequence[Board]) -> None:
         self._link = link
         self._boards = boards
-        self._ports: list[AdapterPort] = []
+        self._ports: set[AdapterPort] = set()
 
     async def run(
         self,
@@ -68,22 +71,20 @@ class Ward:
         on_done: Callable[[int], None],
     ) -> None:
         """Serve adapters at the port (0: any) until cancelled; tells which sensor is done."""
-        server = await asyncio.get_running_loop().create_server(self._open_port, host, port)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: AdapterPort(self._link, self._ports), host, port
+        )
         try:
-            async with server, asyncio.TaskGroup() as tasks:
+            async with asyncio.TaskGroup() as tasks:
                 for number, board in enumerate(self._boards, 1):
                     tasks.create_task(board.run(partial(on_done, number)))
                 on_listening(server.sockets[0].getsockname()[1])
-                await server.serve_forever()
         finally:
-            for adapter in self._ports:
+            server.close()
+            for adapter in list(self._ports):
                 await adapter.close()
             for board in self._boards:
                 board.save()
-
-    def _open_port(self) -> AdapterPort:
-        self._ports.append(AdapterPort(self._link))
-        return self._ports[-1]
 
     async def obey(self, order: str) -> str:
         """Do `drop N`, `linkloss N`, `reboot N` or `stat`; gives one line of answer."""

@@ -50,12 +50,12 @@ def test_a_sensor_too_many_is_refused_once_and_clearly(caplog: pytest.LogCapture
     async def scenario() -> None:
         ward = SimulatedWard()
         for device_id in range(1, 7):
-            ward.add(device_id)
+            ward.add(device_id, speed=5)
         async with ward.open(), gateway_on([ward.adapter]) as (source, gateway):
             await gateway.until(lambda: source.counters.sensors_refused > 0)
             await gateway.until(lambda: len(gateway.links) == 5)
             received = gateway.frames_received
-            await gateway.until(lambda: gateway.frames_received > received + 50)
+            await gateway.until(lambda: gateway.frames_received > received + 20)
             assert len(gateway.links) == 5
             assert source.counters.sensors_refused == 1
 

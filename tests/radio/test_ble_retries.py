@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from bleak.exc import (
     BleakBluetoothNotAvailableError,
@@ -14,8 +16,8 @@ from bleak.exc import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.radio.ble_retries import BACKOFFS, RadioFailure, retry_delay_s
-from gateway.radio.bleak_port import classify
+from gateway.radio.ble_retries import BACKOFFS, RadioError, RadioFailure, retry_delay_s
+from gateway.radio.bleak_port import classify, radio_call
 
 
 @pytest.mark.parametrize(
@@ -76,3 +78,28 @@ def dbus(name: str, text: str = "") -> BleakDBusError:
 )
 def test_each_error_has_its_kind(error: Exception, failure: RadioFailure) -> None:
     assert classify(error) is failure
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Device F0:EC:00:00:12:34 was not found", "no /org/bluez/hci0/dev_F0_EC_00_00_12_34/service"],
+)
+def test_a_whole_address_is_in_no_error(text: str) -> None:
+    async def fail() -> None:
+        async with radio_call():
+            raise BleakError(text)
+
+    with pytest.raises(RadioError) as caught:
+        asyncio.run(fail())
+    assert "F0" not in str(caught.value)
+    assert caught.value.detail.count("12") == 1  # the end of it stays, as in the link's name
+
+
+def test_a_call_has_its_time() -> None:
+    async def wait() -> None:
+        async with radio_call(0.01):
+            await asyncio.Event().wait()
+
+    with pytest.raises(RadioError) as caught:
+        asyncio.run(wait())
+    assert caught.value.failure is RadioFailure.TIMEOUT
