@@ -26,11 +26,17 @@ class LineReader:
         self.lines: queue.Queue[str] = queue.Queue()
         assert process.stdout is not None
         self._stream = process.stdout
-        threading.Thread(target=self._read, daemon=True).start()
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
 
     def _read(self) -> None:
         for line in self._stream:
             self.lines.put(line.rstrip("\n"))
+
+    def close(self) -> None:
+        """The process has ended."""
+        self._thread.join()
+        self._stream.close()
 
     def wait_for(self, prefix: str, timeout_s: float = ANSWER_S) -> str:
         """The next line that starts so; others are dropped. Raises queue.Empty."""
@@ -43,9 +49,9 @@ class LineReader:
 class Simulator:
     """`python -m gateway.simulator`."""
 
-    def __init__(self, specs: Sequence[str], keys: Path, speed: float) -> None:
+    def __init__(self, specs: Sequence[str], keys: Path, speed: float, port: int = 0) -> None:
         command = [sys.executable, "-m", "gateway.simulator", "--root-keys", str(keys)]
-        command += ["--speed", str(speed), "--once"]
+        command += ["--speed", str(speed), "--once", "--listen", f"127.0.0.1:{port}"]
         for spec in specs:
             command += ["--sensor", spec]
         self.process = subprocess.Popen(
@@ -67,6 +73,9 @@ class Simulator:
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(ANSWER_S)
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self._output.close()
 
 
 class Gateway:
@@ -90,19 +99,23 @@ class Gateway:
                 stderr=log,
                 text=True,
             )
-        LineReader(self.process).wait_for("The page is at ", timeout_s=2 * ANSWER_S)
+        self._output = LineReader(self.process)
+        self._output.wait_for("The page is at ", timeout_s=2 * ANSWER_S)
 
     def kill(self) -> None:
         """As a power cut would, without a chance to write anything."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(ANSWER_S)
+        self._end(signal.SIGKILL)
 
     def stop(self) -> int:
         """As systemd would; gives the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> int:
         assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(ANSWER_S)
+        self.process.send_signal(number)
+        code = self.process.wait(ANSWER_S)
+        self._output.close()
+        return code
 
 
 def free_port() -> int:
