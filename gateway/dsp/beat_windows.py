@@ -73,7 +73,8 @@ class BeatWindowCutter:
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._sample_rate_hz = sample_rate_hz
-        self._signal = SignalHistory(round(HISTORY_S * sample_rate_hz))
+        self._history = round(HISTORY_S * sample_rate_hz)
+        self._signal = SignalHistory()
         self._end = 0
         self._waiting: deque[tuple[RPeak, float | None]] = deque()
 
@@ -82,6 +83,7 @@ class BeatWindowCutter:
 
     def push(self, item: SampleBlock | Gap) -> list[BeatWindow]:
         """The windows that are complete, or known never to be, with this item."""
+        self._signal.forget(self._end - self._history)
         if isinstance(item, SampleBlock):
             self._signal.append(item)
         self._end = item.end

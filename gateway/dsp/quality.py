@@ -19,9 +19,18 @@ from gateway.messages import Gap, Quality, QualityReason, RPeak, SampleBlock, Sa
 
 PEAK_DELAY_S = 0.300  # a second is judged when its last R peak is known
 STRETCH_S = 4.0  # what the measures look at: three beats at 45 bpm
+HISTORY_S = 6.0  # the stretch, the second that waits for its peaks, and their delay
 RECENT_BEATS = 8  # as many as the heart rate's mean
+RECENT_S = 8.0  # ... and no older than eight at 60 bpm
 BEAT_BEFORE_S, BEAT_AFTER_S = 0.100, 0.160  # the QRS and what follows it
 REASON_BELOW = 0.5
+HOLD_SECONDS = 4  # noise spoils the intervals of the rate's mean for a while after it is over
+HELD_REASONS = (
+    QualityReason.MAINS,
+    QualityReason.MUSCLE,
+    QualityReason.BASELINE_WANDER,
+    QualityReason.TEMPLATE_MISMATCH,
+)
 LETHAL_REASONS = frozenset({QualityReason.GAP, QualityReason.LEAD_OFF, QualityReason.CLIPPED})
 
 
@@ -34,12 +43,12 @@ class QualityMeter:
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._rate = sample_rate_hz
-        history = round((STRETCH_S + 2.0) * sample_rate_hz)
-        self._raw = SignalHistory(history)
-        self._filtered = SignalHistory(history)
+        self._raw = SignalHistory()
+        self._filtered = SignalHistory()
         self._flagged: deque[tuple[int, int, QualityReason]] = deque()
         self._peaks: deque[int] = deque()
         self._beats: deque[tuple[int, NDArray[np.float64]]] = deque(maxlen=RECENT_BEATS)
+        self._recent: deque[dict[QualityReason, float]] = deque(maxlen=HOLD_SECONDS)
         self._second: int | None = None
         self._end = 0
 
@@ -57,7 +66,10 @@ class QualityMeter:
             self._filtered.append(filtered)
         self._peaks.extend(peak.sample for peak in peaks if not peak.searched_back)
         self._end = raw.end
-        return list(self._judge_known())
+        judged = list(self._judge_known())
+        for history in (self._raw, self._filtered):
+            history.forget(self._end - round(HISTORY_S * self._rate))
+        return judged
 
     def _judge_known(self) -> Iterator[Quality]:
         assert self._second is not None
@@ -73,9 +85,19 @@ class QualityMeter:
         self._take_beats(end)
         if QualityReason.GAP in reasons:
             self._beats.clear()
+            self._recent.clear()
             return _quality(start, dict.fromkeys(reasons, 0.0))
-        scores = self._measure(start, end)
-        return _quality(start, scores | dict.fromkeys(reasons, 0.0))
+        scores = self._measure(end)
+        held = self._held(scores)
+        self._recent.append(scores)
+        return _quality(start, scores | held | dict.fromkeys(reasons, 0.0))
+
+    def _held(self, scores: dict[QualityReason, float]) -> dict[QualityReason, float]:
+        """The worst of this second and the last few."""
+        return {
+            reason: min(recent.get(reason, 1.0) for recent in (*self._recent, scores))
+            for reason in HELD_REASONS
+        }
 
     def _take_beats(self, end: int) -> None:
         """The shapes of the beats up to `end` whose signal is unbroken."""
@@ -87,20 +109,23 @@ class QualityMeter:
                 at = peak - found[0]
                 self._beats.append((peak, found[1][at - before : at + after]))
 
-    def _measure(self, start: int, end: int) -> dict[QualityReason, float]:
+    def _measure(self, end: int) -> dict[QualityReason, float]:
         raw, filtered = self._stretch(self._raw, end), self._stretch(self._filtered, end)
-        shapes = [shape for peak, shape in self._beats if peak >= end - 8 * self._rate]
-        intervals = np.diff([peak for peak, _ in self._beats]) / self._rate
+        recent = [(r, shape) for r, shape in self._beats if r >= end - RECENT_S * self._rate]
+        peaks = [r for r, _ in recent]
+        in_stretch = [r - end + filtered.size for r in peaks]
         scores = {
             QualityReason.FLAT: measures.flatness(filtered),
             QualityReason.CLIPPED: measures.clipping(raw[-self._rate :], self._rate),
-            QualityReason.IMPLAUSIBLE_RATE: measures.rate(intervals),
-            QualityReason.TEMPLATE_MISMATCH: measures.likeness(shapes),
+            QualityReason.IMPLAUSIBLE_RATE: measures.rate(np.diff(peaks) / self._rate),
+            QualityReason.TEMPLATE_MISMATCH: measures.likeness([shape for _, shape in recent]),
+            QualityReason.MUSCLE: measures.calm_between(filtered, in_stretch, self._rate),
         }
         if raw.size >= SEGMENT_S * self._rate:
             spectrum = welch_psd(raw, self._rate)
+            muscle = measures.muscle(spectrum)
+            scores[QualityReason.MUSCLE] = min(scores[QualityReason.MUSCLE], muscle)
             scores[QualityReason.MAINS] = measures.mains(spectrum)
-            scores[QualityReason.MUSCLE] = measures.muscle(spectrum)
             scores[QualityReason.BASELINE_WANDER] = measures.baseline(spectrum)
         return scores
 

@@ -98,7 +98,8 @@ class RPeakDetector:
             return []
         if candidate.sample - self._last.sample <= MISSING_INTERVALS * self._usual_interval():
             return []
-        first = self._last.sample + T_WAVE_S * self._rate
+        oldest = candidate.sample - SILENCE_S * self._rate
+        first = max(oldest, self._last.sample + T_WAVE_S * self._rate)
         last = candidate.sample - REFRACTORY_S * self._rate
         missed = [passed for passed in self._likely_passed() if first <= passed.sample <= last]
         likeliest = max(missed, key=lambda passed: passed.height_uv, default=None)

@@ -9,10 +9,9 @@ from gateway.messages import SampleBlock
 
 
 class SignalHistory:
-    """Keeps the newest `samples` of what is appended; a gap in the blocks' axis starts a run."""
+    """Holds what is appended until it is forgotten; a gap in the blocks' axis starts a run."""
 
-    def __init__(self, samples: int) -> None:
-        self._samples = samples
+    def __init__(self) -> None:
         self._runs: list[tuple[int, NDArray[np.float64]]] = []
 
     def append(self, block: SampleBlock) -> None:
@@ -21,7 +20,6 @@ class SignalHistory:
             start, head = self._runs.pop()
             run = np.concatenate((head, run))
         self._runs.append((start, run))
-        self._forget(before=block.end - self._samples)
 
     def run_with(self, sample: int) -> tuple[int, NDArray[np.float64]] | None:
         """The run that holds `sample`, and the sample at which it starts; None if none does."""
@@ -30,7 +28,8 @@ class SignalHistory:
                 return start, run
         return None
 
-    def _forget(self, before: int) -> None:
+    def forget(self, before: int) -> None:
+        """Drop the samples before `before`."""
         kept = []
         for start, run in self._runs:
             cut = max(0, before - start)
