@@ -20,8 +20,8 @@ from gateway.messages import (
 )
 from gateway.radio.message_codec import SensorStatus, StatusFlags
 from gateway.sensor_channel import LiveSignal
+from gateway.store.answers import Bed
 from gateway.store.entries import AlarmChanged, Entry
-from gateway.store.reader import Bed
 from gateway.wall_clock import SessionClock
 
 _LEAD_OFF = StatusFlags.LEAD_OFF_POSITIVE | StatusFlags.LEAD_OFF_NEGATIVE

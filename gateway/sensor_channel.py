@@ -40,6 +40,7 @@ from gateway.session import (
     Step,
     frame_items,
 )
+from gateway.store.answers import JournalledFrame, JournalledGap, StoredSession
 from gateway.store.entries import (
     Checkpoint,
     DeclaredGap,
@@ -51,7 +52,7 @@ from gateway.store.entries import (
     SessionStarted,
     StoredFrame,
 )
-from gateway.store.reader import JournalledFrame, JournalledGap, Reader, StoredSession
+from gateway.store.reader import Reader
 from gateway.wall_clock import SessionClock
 
 MAX_TRACKS = 8  # sessions of one sensor that send at a time: one live, a few backlogs

@@ -7,29 +7,39 @@ for a long one would keep the WAL from being folded back into the file.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, null, select, union_all
 
 from gateway.messages import (
-    Alarm,
-    AlarmKind,
-    AlarmPriority,
     AlarmState,
     Beat,
-    BeatClass,
-    BeatLabel,
     BedState,
     DeviceId,
     FrameSequence,
     Gap,
-    GapReason,
     RhythmEvent,
-    RhythmKind,
     SampleIndex,
     SessionId,
+)
+from gateway.store.answers import (
+    Bed,
+    JournalledFrame,
+    JournalledGap,
+    Sensor,
+    Stay,
+    StoredAlarm,
+    StoredCheckpoint,
+    StoredSession,
+    alarm_of,
+    beat_of,
+    event_of,
+    gap_of,
+    journalled,
+    stored_frame,
+    stored_session,
+    summary_of,
 )
 from gateway.store.database import reader_engine
 from gateway.store.entries import (
@@ -60,74 +70,6 @@ from gateway.store.schema import (
 JOURNAL_PAGE_ROWS = 256  # 0.1 MB of frames in memory at a time, however long the journal is
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSession:
-    """A session as the store knows it; `wall_offset_s` is Unix seconds of sample 0."""
-
-    session: SessionId
-    sample_rate_hz: int
-    key_generation: int
-    first_received_s: float
-    wall_offset_s: float | None
-    finished: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCheckpoint:
-    """A session's newest analysis state; the journal goes on after `journal_id`."""
-
-    journal_id: JournalId
-    state: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class JournalledFrame:
-    journal_id: JournalId
-    frame: StoredFrame
-
-
-@dataclass(frozen=True, slots=True)
-class JournalledGap:
-    journal_id: JournalId
-    gap: Gap
-
-
-@dataclass(frozen=True, slots=True)
-class Stay:
-    id: StayId
-    bed: BedId
-    admitted_s: float
-    discharged_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Bed:
-    """A bed, its patient's stay and its sensor, where it has them."""
-
-    id: BedId
-    name: str
-    state: BedState
-    stay: StayId | None
-    device_id: DeviceId | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sensor:
-    device_id: DeviceId
-    first_seen_s: float
-    bed: BedId | None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAlarm:
-    """An alarm with the bed and stay that it belongs to."""
-
-    bed: BedId
-    bed_name: str
-    stay: StayId | None
-    alarm: Alarm
-
-
 class Reader:
     """Any thread may ask. A store with newer or older tables raises SQLAlchemy's errors."""
 
@@ -139,16 +81,16 @@ class Reader:
 
     def open_sessions(self) -> list[StoredSession]:
         """Sessions that are not finished, oldest first."""
-        return [_stored_session(r) for r in self._rows(_sessions().where(sessions.c.finished == 0))]
+        return [stored_session(r) for r in self._rows(_sessions().where(sessions.c.finished == 0))]
 
     def session(self, session: SessionId) -> StoredSession | None:
         rows = self._rows(_sessions().where(_is_session(session)))
-        return _stored_session(rows[0]) if rows else None
+        return stored_session(rows[0]) if rows else None
 
     def sessions_of(self, device_id: DeviceId) -> list[StoredSession]:
         """All sessions of a sensor, oldest first."""
         rows = self._rows(_sessions().where(sessions.c.device_id == device_id))
-        return [_stored_session(r) for r in rows]
+        return [stored_session(r) for r in rows]
 
     def checkpoint(self, session: SessionId) -> StoredCheckpoint | None:
         rows = self._rows(select(checkpoints).join(sessions).where(_is_session(session)))
@@ -174,7 +116,7 @@ class Reader:
         after = self._journal_begin(row_id) if journal_id is None else journal_id
         while page := self._rows(_journal_page(row_id, after)):
             for row in page:
-                yield _journalled(session, row)
+                yield journalled(session, row)
             after = JournalId(page[-1].journal_id)
 
     def frame(self, session: SessionId, sequence: FrameSequence) -> StoredFrame | None:
@@ -211,7 +153,7 @@ class Reader:
         )
         if until is not None:
             rows = rows.where(frames.c.journal_id <= until)
-        return [_stored_frame(session, r) for r in self._rows(rows)]
+        return [stored_frame(session, r) for r in self._rows(rows)]
 
     def gaps_to_fill(self, session: SessionId) -> list[Gap]:
         """Gaps whose late frames have not been analysed, in order of the axis."""
@@ -221,7 +163,7 @@ class Reader:
             .where(_is_session(session), gaps.c.late_analysed == 0)
             .order_by(gaps.c.start)
         )
-        return [_gap(r) for r in self._rows(rows)]
+        return [gap_of(r) for r in self._rows(rows)]
 
     def beats(self, session: SessionId, start: SampleIndex, end: SampleIndex) -> list[Beat]:
         """Beats whose R sample lies in start ≤ R < end."""
@@ -231,16 +173,16 @@ class Reader:
             .where(_is_session(session), beats.c.r_sample >= start, beats.c.r_sample < end)
             .order_by(beats.c.r_sample)
         )
-        return [_beat(r) for r in self._rows(rows)]
+        return [beat_of(r) for r in self._rows(rows)]
 
     def events(self, session: SessionId) -> list[RhythmEvent]:
         """All rhythm events of the session, by onset."""
         rows = select(events).join(sessions).where(_is_session(session))
-        return [_event(r) for r in self._rows(rows.order_by(events.c.onset, events.c.kind))]
+        return [event_of(r) for r in self._rows(rows.order_by(events.c.onset, events.c.kind))]
 
     def summaries(self, session: SessionId) -> list[MinuteSummary]:
         rows = select(summaries).join(sessions).where(_is_session(session))
-        return [_summary(session, r) for r in self._rows(rows.order_by(summaries.c.minute_s))]
+        return [summary_of(session, r) for r in self._rows(rows.order_by(summaries.c.minute_s))]
 
     def beds(self) -> list[Bed]:
         """All beds by name."""
@@ -281,11 +223,13 @@ class Reader:
     def open_alarms(self) -> list[StoredAlarm]:
         """Alarms that are not over, oldest first."""
         not_ended = alarms.c.state != AlarmState.ENDED.value
-        return [_alarm(r) for r in self._rows(_alarms().where(not_ended).order_by(alarms.c.id))]
+        return [alarm_of(r) for r in self._rows(_alarms().where(not_ended).order_by(alarms.c.id))]
 
     def alarm_history(self, limit: int) -> list[StoredAlarm]:
         """The last `limit` alarms, newest first."""
-        return [_alarm(r) for r in self._rows(_alarms().order_by(alarms.c.id.desc()).limit(limit))]
+        return [
+            alarm_of(r) for r in self._rows(_alarms().order_by(alarms.c.id.desc()).limit(limit))
+        ]
 
     def security_events(self, limit: int) -> list[SecurityEvent]:
         """The last `limit` security events, newest first."""
@@ -363,73 +307,3 @@ def _journal_page(row_id: int, after: JournalId) -> Select[Any]:
     ).where(gaps.c.session_id + 0 == row_id, gaps.c.journal_id > after)
     both = union_all(of_frames, of_gaps).subquery()
     return select(both).order_by(both.c.journal_id).limit(JOURNAL_PAGE_ROWS)
-
-
-def _journalled(session: SessionId, row: Row[Any]) -> JournalledFrame | JournalledGap:
-    journal_id = JournalId(row.journal_id)
-    if row.sealed is None:
-        return JournalledGap(journal_id, _gap(row))
-    return JournalledFrame(journal_id, _stored_frame(session, row))
-
-
-def _stored_session(row: Row[Any]) -> StoredSession:
-    return StoredSession(
-        SessionId(DeviceId(row.device_id), row.boot_id, row.salt),
-        row.sample_rate_hz,
-        row.key_generation,
-        row.first_received_s,
-        row.wall_offset_s,
-        bool(row.finished),
-    )
-
-
-def _stored_frame(session: SessionId, row: Row[Any]) -> StoredFrame:
-    return StoredFrame(
-        session, FrameSequence(row.sequence), row.sealed, row.received_s, bool(row.late)
-    )
-
-
-def _gap(row: Row[Any]) -> Gap:
-    return Gap(SampleIndex(row.start), row.length, GapReason(row.reason))
-
-
-def _beat(row: Row[Any]) -> Beat:
-    label = None
-    if row.beat_class is not None:
-        label = BeatLabel(BeatClass(row.beat_class), row.p_abnormal)
-    return Beat(
-        SampleIndex(row.r_sample), row.amplitude_uv, row.rr_ms, bool(row.searched_back), label
-    )
-
-
-def _event(row: Row[Any]) -> RhythmEvent:
-    return RhythmEvent(
-        RhythmKind(row.kind), SampleIndex(row.onset), SampleIndex(row.decided), row.end
-    )
-
-
-def _summary(session: SessionId, row: Row[Any]) -> MinuteSummary:
-    return MinuteSummary(
-        session,
-        row.minute_s,
-        row.beats,
-        row.abnormal_beats,
-        row.heart_rate_min_bpm,
-        row.heart_rate_mean_bpm,
-        row.heart_rate_max_bpm,
-        row.usable_s,
-        row.gap_s,
-    )
-
-
-def _alarm(row: Row[Any]) -> StoredAlarm:
-    alarm = Alarm(
-        AlarmKind(row.kind),
-        AlarmPriority(row.priority),
-        row.onset_s,
-        row.raised_s,
-        AlarmState(row.state),
-        row.ended_s,
-        row.acknowledged_s,
-    )
-    return StoredAlarm(BedId(row.bed_id), row.bed_name, row.stay_id, alarm)

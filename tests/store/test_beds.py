@@ -15,6 +15,7 @@ from gateway.messages import (
     SampleIndex,
     SessionId,
 )
+from gateway.store.answers import Bed, Sensor
 from gateway.store.database import reader_engine
 from gateway.store.entries import (
     AddBed,
@@ -32,7 +33,7 @@ from gateway.store.entries import (
     Standby,
     StoredFrame,
 )
-from gateway.store.reader import Bed, Reader, Sensor
+from gateway.store.reader import Reader
 from gateway.store.transactions import StoreWriter
 
 SENSOR = DeviceId(7)

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from gateway.messages import SAMPLES_PER_FRAME, DeviceId, SampleIndex, SessionId
+from gateway.store.answers import JournalledFrame
 from gateway.store.database import open_store
-from gateway.store.reader import JournalledFrame, Reader
+from gateway.store.reader import Reader
 
 FRAMES_PER_BATCH = 7
 KILLS = 4

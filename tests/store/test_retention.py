@@ -20,6 +20,7 @@ from gateway.messages import (
 )
 from gateway.store import recorder as recorder_module
 from gateway.store import retention
+from gateway.store.answers import JournalledFrame
 from gateway.store.database import writer_engine
 from gateway.store.entries import (
     AddBed,
@@ -32,7 +33,7 @@ from gateway.store.entries import (
     StoredFrame,
 )
 from gateway.store.outbox import Lane, OutboxReader
-from gateway.store.reader import JournalledFrame, Reader
+from gateway.store.reader import Reader
 from gateway.store.recorder import Recorder
 from gateway.store.transactions import StoreWriter
 

@@ -33,6 +33,7 @@ from gateway.messages import (
 )
 from gateway.radio.frame_codec import FrameHeader, derive_frame_key, open_frame, seal_frame
 from gateway.store import known_sessions, reports
+from gateway.store.answers import JournalledFrame, JournalledGap, StoredCheckpoint
 from gateway.store.database import open_store, writer_engine
 from gateway.store.entries import (
     AddBed,
@@ -49,7 +50,7 @@ from gateway.store.entries import (
     SessionTimed,
     StoredFrame,
 )
-from gateway.store.reader import JournalledFrame, JournalledGap, Reader, StoredCheckpoint
+from gateway.store.reader import Reader
 from gateway.store.transactions import FRAME_CONFLICT, StoreWriter
 
 STARTED_S = 1_000_000.0
