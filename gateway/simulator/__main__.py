@@ -18,6 +18,7 @@ from bumble.link import LocalLink
 
 from gateway.messages import device_name
 from gateway.radio.frame_codec import ROOT_KEY_BYTES
+from gateway.radio.recording import RecordingError
 from gateway.simulator.board import Board
 from gateway.simulator.ecg_sources import EcgSourceError
 from gateway.simulator.flash import Flash
@@ -37,7 +38,7 @@ def main() -> int:
         specs = [parse_spec(text) for text in arguments.sensor]
         keys = _read_root_keys(arguments.root_keys, specs)
         asyncio.run(_run(arguments, host, port, specs, keys))
-    except (SpecError, EcgSourceError, OSError) as error:
+    except (SpecError, EcgSourceError, RecordingError, OSError) as error:
         print(f"simulator: {error}", file=sys.stderr)
         return EXIT_USAGE
     return 0
@@ -80,10 +81,15 @@ async def _run(
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signal_number, running.cancel)
-    control = asyncio.create_task(_obey_stdin(ward, running))
+    orders = asyncio.create_task(_obey_stdin(ward)) if _has_orders() else None
+    if orders is not None:
+        orders.add_done_callback(lambda _: running.cancel())
     with contextlib.suppress(asyncio.CancelledError):
         await running
-    control.cancel()
+    if orders is not None:
+        orders.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await orders
 
 
 def _board(
@@ -104,25 +110,23 @@ def _board(
     )
 
 
-async def _obey_stdin(ward: Ward, running: asyncio.Task[None]) -> None:
-    """Orders, one a line, if standard input is a pipe, a socket or a terminal.
-
-    At its end the ward ends too: whoever started it is gone.
-    """
+def _has_orders() -> bool:
+    """Is standard input a pipe, a socket or a terminal?"""
     mode = os.fstat(sys.stdin.fileno()).st_mode
-    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
-        return
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()
+
+
+async def _obey_stdin(ward: Ward) -> None:
+    """Obey orders, one a line, until `quit` or the end: whoever started the ward is gone then."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
         order = line.decode().strip()
         if order == "quit":
-            break
+            return
         if order:
             _say(await ward.obey(order))
-    running.cancel()
-    running.cancel()  # whoever gave the orders is gone
 
 
 def _positive(text: str) -> float:

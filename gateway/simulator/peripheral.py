@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Protocol
 
 from bumble.controller import Controller
-from bumble.core import UUID, AdvertisingData
+from bumble.core import UUID, AdvertisingData, BaseBumbleError
 from bumble.data_types import CompleteListOf128BitServiceUUIDs, CompleteLocalName, Flags
 from bumble.device import Connection, Device
 from bumble.gatt import Characteristic, CharacteristicValue, Service
@@ -117,9 +118,10 @@ class Peripheral:
             await self._device.notify_subscriber(self._connection, self._status, status)
 
     async def drop(self) -> None:
-        """End the link from the sensor's side."""
+        """End the link from the sensor's side, unless the central was faster."""
         if self._connection:
-            await self._connection.disconnect()
+            with contextlib.suppress(BaseBumbleError):
+                await self._connection.disconnect()
 
     def lose_link(self) -> None:
         lose_links(self._controller)

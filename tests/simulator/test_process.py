@@ -84,6 +84,7 @@ def test_a_record_is_played_once_and_done_when_all_is_acknowledged(root_keys: Pa
                     True,
                 )
                 assert stat["produced"] == stat["acknowledged"] == 26
+            assert [await running.order("drop 1") for _ in range(2)] == ["ok", "ok"]
             assert await running.order("drop 3") == "there is no sensor '3'"
             assert (await running.order("dance 1")).startswith("unknown order")
 
@@ -107,6 +108,19 @@ def test_held_frames_and_boots_outlive_the_process(root_keys: Path, tmp_path: Pa
                 assert await running.line() == "done 1"
                 boots = {session.boot_id: len(frames) for session, frames in gateway.frames.items()}
                 assert boots == {1: 12, 2: 12}
+
+    asyncio.run(scenario())
+
+
+def test_a_ward_ends_with_whoever_started_it(root_keys: Path) -> None:
+    async def scenario() -> None:
+        sensor = ["--sensor", "00000001:synthetic", "--root-keys", str(root_keys)]
+        async with simulating(*sensor) as running:
+            await running.line()
+            assert running.process.stdin is not None
+            running.process.stdin.close()
+            async with asyncio.timeout(10):
+                assert await running.process.wait() == 0
 
     asyncio.run(scenario())
 
