@@ -14,7 +14,7 @@ open at a time; each call returns the alarms that it changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from gateway.config import AlarmLimits
@@ -44,6 +44,7 @@ PRIORITY = {
 }
 LATE_NOTICES = {RhythmKind.ASYSTOLE: AlarmKind.LATE_ASYSTOLE}  # lethal: somebody must look
 LATCHING = frozenset({AlarmKind.ASYSTOLE})
+_ALARM_OF = {kind: AlarmKind(kind.value) for kind in RhythmKind}
 _URGENCY = (AlarmPriority.HIGH, AlarmPriority.MEDIUM, AlarmPriority.LOW)
 
 
@@ -102,7 +103,7 @@ class AlarmBook:
         """A rhythm event began (`end_s` None) or ended."""
         if not self._watched:
             return []
-        alarm_kind = AlarmKind(kind.value)
+        alarm_kind = _ALARM_OF[kind]
         if end_s is None:
             return self._raise(alarm_kind, onset_s, decided_s)
         return self._condition_over(alarm_kind, end_s)
@@ -175,13 +176,10 @@ class AlarmBook:
         self._watched = True
         self._heard_s = at_s
 
-    def lose_rhythm(self, at_s: float) -> list[Alarm]:
-        """The analysis starts anew and will not tell of the ends of what it had found."""
-        return [
-            alarm
-            for kind in RhythmKind
-            for alarm in self._condition_over(AlarmKind(kind.value), at_s)
-        ]
+    def settle(self, open_kinds: Collection[RhythmKind], at_s: float) -> list[Alarm]:
+        """After a restart: over is what the analysis, taken up or begun anew, has not open."""
+        over = [kind for kind in RhythmKind if kind not in open_kinds]
+        return [alarm for kind in over for alarm in self._condition_over(_ALARM_OF[kind], at_s)]
 
     def _is_audible(self, alarm: Alarm, now_s: float) -> bool:
         breaks_through = (

@@ -27,6 +27,7 @@ from gateway.messages import (
     Gap,
     Quality,
     RhythmEvent,
+    RhythmKind,
     RPeak,
     SampleBlock,
     SampleIndex,
@@ -77,6 +78,11 @@ class Pipeline:
     def end(self) -> SampleIndex | None:
         """One past the last sample that was pushed; None before the first."""
         return self._end
+
+    @property
+    def open_kinds(self) -> frozenset[RhythmKind]:
+        """The rhythm findings that have begun and not ended."""
+        return self._rhythm.open_kinds
 
     def push(self, item: SampleBlock | Gap) -> Findings:
         """The findings that this item completes."""

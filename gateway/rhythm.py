@@ -36,9 +36,14 @@ class Rule:
     """One finding: its open event, and what later rules override."""
 
     def __init__(self, kind: RhythmKind, sample_rate_hz: int) -> None:
-        self._kind = kind
+        self.kind = kind
         self._sample_rate_hz = sample_rate_hz
         self._onset: SampleIndex | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the event has begun and not ended."""
+        return self._onset is not None
 
     def push_gap(self, gap: Gap) -> None:
         """The signal from `gap.start` to `gap.end` is unknown."""
@@ -70,11 +75,11 @@ class Rule:
 
     def _begin(self, onset: SampleIndex, decided: SampleIndex) -> RhythmEvent:
         self._onset = onset
-        return RhythmEvent(self._kind, onset, decided)
+        return RhythmEvent(self.kind, onset, decided)
 
     def _end(self, end: SampleIndex, decided: SampleIndex) -> RhythmEvent:
         assert self._onset is not None, "only an open event ends"
-        event = RhythmEvent(self._kind, self._onset, decided, end)
+        event = RhythmEvent(self.kind, self._onset, decided, end)
         self._onset = None
         return event
 
@@ -308,6 +313,11 @@ class RhythmAnalyser:
         """The next sample at which a rule decides although no second ends there."""
         deadlines = [rule.deadline for rule in self._rules]
         return min((at for at in deadlines if at is not None), default=None)
+
+    @property
+    def open_kinds(self) -> frozenset[RhythmKind]:
+        """The findings that are open."""
+        return frozenset(rule.kind for rule in self._rules if rule.is_open)
 
     def decide(self, at: SampleIndex) -> list[RhythmEvent]:
         """The events that the signal before `at` begins and ends."""

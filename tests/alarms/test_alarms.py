@@ -229,15 +229,38 @@ def test_open_alarms_are_taken_up_after_a_restart(book):
     assert states(end(restarted)) == [(ASYSTOLE, AlarmState.LATCHED)]
 
 
-def test_what_a_lost_analysis_had_found_is_over(book):
+def test_after_a_restart_what_the_analysis_has_not_open_is_over(book):
     begin(book)
+    begin(book, RhythmKind.BRADYCARDIA)
     begin(book, RhythmKind.TACHYCARDIA)
     seconds(book, LEAD_OFF, 0, 5)
-    assert states(book.lose_rhythm(50.0)) == [
+    assert states(book.settle({RhythmKind.BRADYCARDIA}, 50.0)) == [
         (ASYSTOLE, AlarmState.LATCHED),
         (AlarmKind.TACHYCARDIA, AlarmState.ENDED),
     ]
-    assert (AlarmKind.LEAD_OFF, AlarmState.ACTIVE) in states(book.open_alarms)
+    assert states(book.open_alarms) == [
+        (ASYSTOLE, AlarmState.LATCHED),
+        (AlarmKind.LEAD_OFF, AlarmState.ACTIVE),
+        (BRADYCARDIA, AlarmState.ACTIVE),
+    ]
+
+
+def test_a_late_asystole_is_one_notice_that_waits_to_be_seen(book):
+    (notice,) = book.notice_late(RhythmKind.ASYSTOLE, 100.0, 900.0)
+    assert (notice.kind, notice.state) == (AlarmKind.LATE_ASYSTOLE, AlarmState.LATCHED)
+    assert (notice.onset_s, notice.raised_s) == (100.0, 900.0)
+    older, newer = book.notice_late(RhythmKind.ASYSTOLE, 200.0, 901.0)
+    assert states([older, newer]) == [
+        (AlarmKind.LATE_ASYSTOLE, AlarmState.ENDED),
+        (AlarmKind.LATE_ASYSTOLE, AlarmState.LATCHED),
+    ]
+    assert states(book.acknowledge(AlarmKind.LATE_ASYSTOLE, 950.0)) == [
+        (AlarmKind.LATE_ASYSTOLE, AlarmState.ENDED)
+    ]
+
+
+def test_a_late_tachycardia_calls_nobody(book):
+    assert book.notice_late(RhythmKind.TACHYCARDIA, 100.0, 900.0) == []
 
 
 def test_open_alarms_are_ranked_by_urgency_then_onset(book):

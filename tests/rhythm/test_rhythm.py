@@ -255,6 +255,13 @@ def test_unlabelled_beats_say_nothing(bed):
     assert bed.told(BURDEN) == []
 
 
+def test_open_kinds(bed):
+    bed.beats(0.5, until_s=6)
+    assert bed.analyser.open_kinds == {ASYSTOLE}
+    bed.beats(6.5, until_s=7)
+    assert bed.analyser.open_kinds == set()
+
+
 def test_finish_does_not_wait_for_the_detector(bed):
     bed.beats(0.5, until_s=4)
     assert bed.analyser.finish(sample(4.49)) == []
