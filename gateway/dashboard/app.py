@@ -12,7 +12,7 @@ from gateway.dashboard import api, host_check, stream, views
 from gateway.dashboard.context import EXTENSION, AlarmHistory, DashboardContext, Health
 from gateway.live_view import LiveView
 
-MACHINE_PATHS = ("/api/", "/stream", "/healthz")
+MACHINE_PATHS = ("/api/", "/stream", "/healthz", "/metrics")
 ACKNOWLEDGE_COMMAND = "ecg-gateway alarms acknowledge"
 
 
@@ -20,14 +20,17 @@ def create_app(
     live_view: LiveView,
     history: AlarmHistory,
     health: Callable[[], Health],
+    metrics: Callable[[], str],
     acknowledge_command: str = ACKNOWLEDGE_COMMAND,
 ) -> Flask:
-    """Build the application. `history` and `health` are called from server threads.
+    """Build the application. `history`, `health` and `metrics` are called from server threads.
 
     `acknowledge_command` is what the pages tell people to type, a bed's name behind it.
     """
     app = Flask(__name__)
-    app.extensions[EXTENSION] = DashboardContext(live_view, history, health, acknowledge_command)
+    app.extensions[EXTENSION] = DashboardContext(
+        live_view, history, health, metrics, acknowledge_command
+    )
     app.jinja_env.globals["version"] = __version__
     host_check.guard(app)
     for blueprint in (views.blueprint, api.blueprint, stream.new_blueprint(live_view)):

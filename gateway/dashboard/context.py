@@ -56,6 +56,7 @@ class DashboardContext:
     live_view: LiveView
     history: AlarmHistory
     health: Callable[[], Health]
+    metrics: Callable[[], str]  # Prometheus' text format
     acknowledge_command: str
 
 

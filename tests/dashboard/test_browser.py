@@ -325,16 +325,18 @@ def test_the_keyboard_leads_from_the_ward_to_a_bed(ward: FakeWard, screen: Scree
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 @pytest.mark.parametrize("size", [(1024, 768), (390, 844)], ids=["tablet", "phone"])
-def test_eight_beds_fit_the_screen(
-    ward: FakeWard, screen: Screen, size: tuple[int, int], scheme: str
+@pytest.mark.parametrize("beds", [1, 3, 4, 8])
+def test_the_ward_fits_the_screen(
+    ward: FakeWard, screen: Screen, beds: int, size: tuple[int, int], scheme: str
 ) -> None:
-    for number in range(8):
+    for number in range(beds):
         ward.add_bed(FakeHeart(60 + number))
     screen.open(ward.server.url, *size, scheme=scheme)
-    screen.wait(".bed:nth-child(8) [data-is=rate]", "67")
+    screen.wait(f".bed:nth-child({beds}) [data-is=rate]", str(59 + beds))
     assert screen.script("return document.documentElement.scrollWidth") <= size[0]
     assert "Not a certified medical device" in screen.one("footer").text
-    scroll = screen.script(
-        "const m = document.querySelector('main'); return m.scrollHeight - m.clientHeight"
-    )
-    assert scroll == 0 or size[0] < 600
+    below = """
+      const main = document.querySelector("main");
+      return main.scrollHeight - main.clientHeight;
+    """
+    assert screen.script(below) == 0 or size[0] < 600

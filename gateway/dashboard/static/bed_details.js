@@ -1,7 +1,7 @@
 // What a bed shows only where it is alone on the page: the last 30 s, counts, spectrum, alarms.
 
 import { drawShape } from "./beat_marks.js";
-import { onThemeChange, styled } from "./paper.js";
+import { onThemeChange, strokeColours } from "./paper.js";
 import { Review } from "./review.js";
 import { SpectrumPlot } from "./spectrum_plot.js";
 import { BEAT_CLASSES, UNKNOWN, dayAndTime } from "./words.js";
@@ -34,12 +34,13 @@ export class BedDetails {
   }
 
   #drawLegend() {
-    const items = Object.entries(BEAT_CLASSES).map(([beatClass, words]) => {
-      const item = document.createElement("li");
-      const ink = styled(this.parts.legend, `beat-${beatClass.toLowerCase()}`);
+    const colours = strokeColours(this.parts.review);
+    const items = [...BEAT_CLASSES].map(([beatClass, words]) => {
+      const shape = shapeCanvas(beatClass, colours[beatClass] ?? colours.muted);
       const count = textElement("output", UNKNOWN);
       this.#counts.set(beatClass, count);
-      item.append(shapeCanvas(beatClass, ink), textElement("b", beatClass), textElement("span", words), count);
+      const item = document.createElement("li");
+      item.append(shape, textElement("b", beatClass ?? ""), textElement("span", words), count);
       return item;
     });
     this.parts.legend.replaceChildren(...items);

@@ -25,13 +25,15 @@ const ALARM_STATES = {
   ended: "ended",
 };
 
-export const BEAT_CLASSES = {
-  N: "normal",
-  S: "supraventricular",
-  V: "ventricular",
-  F: "fusion",
-  Q: "unclassifiable",
-};
+/** AAMI classes, and null for a beat whose signal did not allow one. */
+export const BEAT_CLASSES = new Map([
+  ["N", "normal"],
+  ["S", "supraventricular"],
+  ["V", "ventricular"],
+  ["F", "fusion"],
+  ["Q", "unclassifiable"],
+  [null, "not classified"],
+]);
 
 const clockFormat = new Intl.DateTimeFormat("en-GB", {
   hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
@@ -63,6 +65,7 @@ export function alarmInWords(alarm) {
 }
 
 export function beatInWords(beat) {
-  if (beat.class === null) return "not classified";
-  return `${beat.class} · ${BEAT_CLASSES[beat.class]}, p(abnormal) ${beat.p_abnormal.toFixed(2)}`;
+  const words = BEAT_CLASSES.get(beat.class);
+  if (beat.class === null) return words;
+  return `${beat.class} · ${words}, p(abnormal) ${beat.p_abnormal.toFixed(2)}`;
 }
