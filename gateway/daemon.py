@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from gateway import __version__
 from gateway.bed_commands import bed_commands
@@ -83,7 +85,14 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
         ward.resume()
         stack.callback(ward.stop)
 
-        app = create_app(live_view, reader, _health_report(ward, recorder))
+        app = create_app(
+            live_view,
+            reader,
+            _health_report(ward, recorder),
+            counters.render,
+            acknowledge_command=f"{_own_command()} alarms --state-directory"
+            f" {config.state_directory} acknowledge",
+        )
         dashboard = DashboardServer(config.dashboard, app)
         dashboard.start()
         stack.callback(dashboard.stop)
@@ -106,6 +115,12 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
             for task in tasks:
                 task.cancel()
     log.info("gateway has stopped")
+
+
+def _own_command() -> str:
+    """How this gateway was called, for people to call it again."""
+    program = Path(sys.argv[0])
+    return f"{sys.executable} -m gateway" if program.name == "__main__.py" else sys.argv[0]
 
 
 def _report(opened: OpenedStore) -> None:

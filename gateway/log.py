@@ -106,6 +106,7 @@ def configure(
 ) -> None:
     """Let every logger of the process speak through one handler on `stream`, or the journal."""
     logging.basicConfig(level=level, handlers=[_handler(stream, environ)], force=True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each of its plugins
 
 
 def _handler(stream: TextIO, environ: Mapping[str, str]) -> logging.Handler:

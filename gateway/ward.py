@@ -291,6 +291,8 @@ class Ward:
         while True:
             await asyncio.sleep(TICK_S)
             self._heartbeats.beat(STAGE)
+            if not self._recorder.health.running:
+                raise RuntimeError("the recorder has ended")
             now_s = self._now()
             for bed in self._beds.values():
                 bed.tick(now_s)

@@ -44,3 +44,9 @@ def healthz() -> Response:
     """Free of sign-in and of health data."""
     health = context_of(current_app).health()
     return jsonify(version=__version__, **asdict(health))
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Counters of what was refused, lost or done, for Prometheus; no health data either."""
+    return Response(context_of(current_app).metrics(), mimetype="text/plain; version=0.0.4")

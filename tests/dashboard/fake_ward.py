@@ -163,7 +163,7 @@ class FakeWard:
     def __init__(self, port: int = 0) -> None:
         self.live_view = LiveView()
         self.history = FakeHistory()
-        app = create_app(self.live_view, self.history, health)
+        app = create_app(self.live_view, self.history, health, metrics=str)
         self.server = DashboardServer(DashboardConfig(port=port), app)
         self.beds: list[FakeBed] = []
         self.silent: set[str] = set()

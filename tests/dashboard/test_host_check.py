@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 
 from gateway.dashboard.host_check import allowed_hosts
 
-PATHS = ["/", "/beds/1", "/api/beds", "/api/alarms", "/healthz", "/static/main.js"]
+PATHS = ["/", "/beds/1", "/api/beds", "/api/alarms", "/healthz", "/metrics", "/static/main.js"]
 FOREIGN_HOSTS = [
     "evil.example",
     "127.0.0.1",

@@ -71,6 +71,12 @@ def test_alarms_are_those_of_the_present_stay(client: FlaskClient, history: Fake
         }
 
 
+def test_metrics_are_prometheus_text(client: FlaskClient) -> None:
+    answer = client.get("/metrics")
+    assert answer.text == "ecg_frames_refused_total 3\n"
+    assert answer.mimetype == "text/plain"
+
+
 def test_healthz_tells_of_the_gateway_and_of_no_patient(client: FlaskClient) -> None:
     assert client.get("/healthz").json == {
         "status": "ok",
