@@ -104,8 +104,12 @@ def configure(
     stream: TextIO = sys.stderr,
     environ: Mapping[str, str] = os.environ,
 ) -> None:
-    """Let every logger of the process speak through one handler on `stream`, or the journal."""
-    logging.basicConfig(level=level, handlers=[_handler(stream, environ)], force=True)
+    """Let every logger of the process speak through one handler on `stream`, or the journal.
+
+    `level` is the gateway's own; of the libraries only warnings are heard.
+    """
+    logging.basicConfig(level=logging.WARNING, handlers=[_handler(stream, environ)], force=True)
+    logging.getLogger("gateway").setLevel(level)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each of its plugins
 
 

@@ -23,11 +23,13 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture(autouse=True)
-def root_logger_restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+def loggers_restored() -> Iterator[None]:
+    root, own = logging.getLogger(), logging.getLogger("gateway")
+    handlers, level, own_level = list(root.handlers), root.level, own.level
     yield
-    root.handlers, root.level = handlers, level
+    root.handlers = handlers
+    root.setLevel(level)
+    own.setLevel(own_level)
 
 
 def written(stream: io.StringIO, environ: dict[str, str], event: str, **fields: Any) -> str:
@@ -56,11 +58,14 @@ def test_on_a_terminal_a_line_is_for_people() -> None:
     assert line.endswith(' WARNING link lost sensor=ECG-00000001 reason="out of\\nrange"\n')
 
 
-def test_debug_lines_stay_out() -> None:
+def test_debug_lines_and_what_libraries_tell_stay_out() -> None:
     stream = io.StringIO()
     configure(stream=stream, environ={})
     logging.getLogger("gateway").debug("frame opened")
+    logging.getLogger("alembic").info("context made")
     assert stream.getvalue() == ""
+    logging.getLogger("alembic").warning("table missing")
+    assert "table missing" in stream.getvalue()
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
