@@ -137,7 +137,7 @@ class FakeGateway:
     def order(self, link: SensorLink, command: Command) -> None:
         self._start(link.command(self._seal(link, command.type, command.argument)))
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
         async with asyncio.timeout(timeout_s):
             while not condition():
                 self._changed.clear()

@@ -35,7 +35,7 @@ def test_eight_sensors_over_two_adapters() -> None:
     async def scenario() -> None:
         ward = SimulatedWard()
         for device_id in range(1, 9):
-            ward.add(device_id, frames=8)
+            ward.add(device_id, frames=8, speed=5)
         async with ward.open():
             names = [ward.adapter, f"{ward.adapter}#2"]
             async with gateway_on(names) as (source, gateway):
