@@ -1,8 +1,9 @@
 """Streaming R-peak detection, decided within 300 ms of the peak.
 
-Phases for each candidate (a maximum of the QRS envelope, `qrs_candidates`): search-back →
-refractory period → T-wave test → threshold → update of the levels. The rules are those of Pan &
-Tompkins (1985) with the medians of Hamilton & Tompkins (1986); constants were tuned on DS1.
+Phases for each candidate (a maximum of the QRS envelope, `qrs_candidates`): learning →
+search-back → refractory period → T-wave test → threshold → update of the levels. The rules are
+those of Pan & Tompkins (1985) with the medians of Hamilton & Tompkins (1986); constants were
+tuned on DS1.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ SILENCE_S = 4.0  # after this the levels are learnt anew: asystole, or a far sma
 class RPeakDetector:
     """Finds R peaks in raw signal; a Gap ends a run, and what was learnt outlasts it.
 
-    A peak that was missed at first and found by search-back or learning is flagged.
+    A peak that was missed at first and found by search-back or learning is flagged; it comes at
+    most `SILENCE_S` and the decision's 300 ms after R.
     """
 
     def __init__(self, sample_rate_hz: int) -> None:
@@ -41,7 +43,7 @@ class RPeakDetector:
         self._finder: CandidateFinder | None = None
         self._run_start = 0
         self._last: Candidate | None = None  # the last beat of this run
-        self._passed: list[Candidate] = []  # candidates since then that were not taken
+        self._passed: list[Candidate] = []  # since then, not taken, at most SILENCE_S old
         self._beat_heights: deque[float] = deque(maxlen=LEVEL_BEATS)
         self._noise_heights: deque[float] = deque(maxlen=LEVEL_NOISES)
         self._intervals: deque[int] = deque(maxlen=LEVEL_BEATS)
@@ -98,8 +100,7 @@ class RPeakDetector:
             return []
         if candidate.sample - self._last.sample <= MISSING_INTERVALS * self._usual_interval():
             return []
-        oldest = candidate.sample - SILENCE_S * self._rate
-        first = max(oldest, self._last.sample + T_WAVE_S * self._rate)
+        first = self._last.sample + T_WAVE_S * self._rate
         last = candidate.sample - REFRACTORY_S * self._rate
         missed = [passed for passed in self._likely_passed() if first <= passed.sample <= last]
         likeliest = max(missed, key=lambda passed: passed.height_uv, default=None)
@@ -150,6 +151,8 @@ class RPeakDetector:
         return RPeak(SampleIndex(beat.r_sample), beat.amplitude_uv, searched_back)
 
     def _pass(self, candidate: Candidate) -> None:
+        oldest = candidate.sample - SILENCE_S * self._rate
+        self._passed = [passed for passed in self._passed if passed.sample >= oldest]
         self._passed.append(candidate)
         if not self._is_refractory(candidate):
             self._noise_heights.append(candidate.height_uv)
