@@ -121,7 +121,7 @@ def harass(simulator: Simulator, gateway: Gateway, draw: random.Random) -> None:
             gateway.kill()
             gateway.start()
         else:
-            simulator.order(f"{blow} {draw.randint(1, len(RECORDS))}")
+            simulator.order(f"{blow} {connected_sensor(simulator, draw)}")
 
 
 def wait_until(simulator: Simulator, holds: Callable[[Mapping], bool]) -> None:
@@ -129,6 +129,18 @@ def wait_until(simulator: Simulator, holds: Callable[[Mapping], bool]) -> None:
     deadline = time.monotonic() + DONE_S
     while not all(holds(sensor) for sensor in simulator.sensors()):
         assert time.monotonic() < deadline, simulator.sensors()
+        time.sleep(0.05)
+
+
+def connected_sensor(simulator: Simulator, draw: random.Random) -> int:
+    """The number of a sensor whose link there is to lose; waits for one."""
+    deadline = time.monotonic() + DONE_S
+    while True:
+        sensors = enumerate(simulator.sensors(), 1)
+        numbers = [number for number, sensor in sensors if sensor["connected"]]
+        if numbers:
+            return draw.choice(numbers)
+        assert time.monotonic() < deadline, "no sensor was ever connected"
         time.sleep(0.05)
 
 
