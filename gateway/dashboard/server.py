@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 
 from cheroot import wsgi
@@ -14,6 +15,7 @@ REQUEST_THREADS = 4  # for pages and the API, beside a thread for each stream
 MAX_HEADER_BYTES = 16 * 1024
 MAX_BODY_BYTES = 1024  # no request has a body
 SOCKET_TIMEOUT_S = 10  # a browser that takes nothing for so long is gone
+SEND_BUFFER_BYTES = 64 * 1024  # seconds of a ward's stream; the system's own would hold minutes
 SHUTDOWN_TIMEOUT_S = 3
 
 
@@ -47,6 +49,8 @@ class DashboardServer:
         self._server.max_request_header_size = MAX_HEADER_BYTES
         self._server.max_request_body_size = MAX_BODY_BYTES
         self._server.prepare()
+        listener = self._server.socket
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self._thread = threading.Thread(target=self._server.serve, name="dashboard")
 
     @property

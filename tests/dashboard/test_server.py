@@ -7,6 +7,7 @@ import json
 import socket
 import time
 import urllib.request
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,6 +15,7 @@ from flask import Flask
 
 from gateway.config import DashboardConfig
 from gateway.dashboard.server import DashboardServer, ListenAddressRefused
+from gateway.dashboard.stream import MAX_STREAMS
 from tests.dashboard.fake_ward import FakeHeart, FakeWard
 
 
@@ -39,13 +41,39 @@ def test_health_over_a_socket() -> None:
         assert answer.headers["Server"] == "ecg-gateway"
 
 
+def open_stream(ward: FakeWard) -> socket.socket:
+    """A browser that has asked for the stream and has read nothing yet."""
+    address = urlsplit(ward.server.url)
+    browser = socket.socket()
+    browser.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    browser.connect((address.hostname, address.port))
+    browser.sendall(f"GET /stream HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
+    return browser
+
+
+def test_a_browser_that_reads_nothing_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.dashboard.server.SOCKET_TIMEOUT_S", 0.2)
+    with FakeWard() as ward, ExitStack() as sleepers:
+        bed = ward.add_bed(FakeHeart(72))
+        for _ in range(MAX_STREAMS):
+            sleeper = sleepers.enter_context(open_stream(ward))
+            assert sleeper.recv(12) == b"HTTP/1.1 200"
+        answers = []
+        deadline = time.monotonic() + 20
+        while b"HTTP/1.1 200" not in answers and time.monotonic() < deadline:
+            for _ in range(20):
+                bed.send_frame(time.time())
+            with open_stream(ward) as newcomer:
+                answers.append(newcomer.recv(12))
+        assert answers[0] == b"HTTP/1.1 503"
+        assert answers[-1] == b"HTTP/1.1 200"
+
+
 def test_it_stops_promptly_under_an_open_stream() -> None:
     ward = FakeWard()
     with ward:
         ward.add_bed(FakeHeart(72))
-        address = urlsplit(ward.server.url)
-        browser = socket.create_connection((address.hostname, address.port))
-        browser.sendall(f"GET /stream HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
+        browser = open_stream(ward)
         assert browser.recv(12) == b"HTTP/1.1 200"
         began = time.monotonic()
     assert time.monotonic() - began < 3
