@@ -9,14 +9,13 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from model.experiments import EXPERIMENTS, SHIPPED, Experiment
+from model.experiments import EXPERIMENTS, SHIPPED, Experiment, current_commit
 from model.partition import patient_records
 from model.predictions import (
     RECORD_HOURS,
@@ -112,11 +111,8 @@ def _log_ds2(experiment: Experiment, scores: Scores, reason: str) -> None:
     if experiment.split != "ds2":
         return
     today = datetime.datetime.now(datetime.UTC).date()
-    head = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    )
     sha = card(experiment)["sha256"][:8]
-    cells = (today, head.stdout.strip(), experiment.name, sha, scores["f1"], scores["auc"], reason)
+    cells = (today, current_commit(), experiment.name, sha, scores["f1"], scores["auc"], reason)
     with DS2_LOG.open("a") as log:
         log.write(f"| {' | '.join(map(str, cells))} |\n")
 

@@ -6,6 +6,7 @@ Only `shipped_ds2` is ever served; the others say what the same effort gives els
 from __future__ import annotations
 
 import argparse
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,3 +80,9 @@ def chosen_experiments(parser: argparse.ArgumentParser) -> list[Experiment]:
     if unknown:
         parser.error(f"no experiment {', '.join(unknown)}; there are {', '.join(by_name)}")
     return [by_name[name] for name in names]
+
+
+def current_commit() -> str:
+    """What the working tree is based on, for cards and the log of DS2."""
+    head = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(head, capture_output=True, text=True, check=True).stdout.strip()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import subprocess
 from collections.abc import Iterator
 from importlib.metadata import version
 
@@ -89,14 +88,11 @@ def _split(experiment: Experiment) -> dict[str, list[str]]:
 
 
 def _training(experiment: Experiment, choices: dict[str, object]) -> dict[str, str]:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    )
     return {
         "source": DATA_SOURCE,
         "cut": experiment.cut,
         "command": f"python -m model.train {experiment.name}",
-        "commit": commit.stdout.strip(),
+        "commit": str(choices["commit"]),
         "seed": str(SEED),
         "epochs": f"folds {choices['epochs']}, final {choices['final_epochs']}",
         "validation_auc": str(choices["validation_auc"]),

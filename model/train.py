@@ -21,7 +21,7 @@ from gateway.beat_classifier import scale_min_max
 from model import network
 from model.augment import augmented
 from model.beats import Beats
-from model.experiments import SEED, Experiment, chosen_experiments
+from model.experiments import SEED, Experiment, chosen_experiments, current_commit
 from model.partition import Partition
 from model.scores import auc, best_f1_threshold
 
@@ -146,7 +146,7 @@ def train(experiment: Experiment) -> None:
         model = trainer.fit_for(experiment.final(beats).train, epochs)
     experiment.keras_path.parent.mkdir(parents=True, exist_ok=True)
     model.save(experiment.keras_path)
-    choices = _choices(folds, fitted) | {"final_epochs": epochs}
+    choices = _choices(folds, fitted) | {"final_epochs": epochs, "commit": current_commit()}
     experiment.keras_path.with_suffix(".json").write_text(json.dumps(choices, indent=1))
     print(experiment.name, choices)
 
