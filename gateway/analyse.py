@@ -50,6 +50,7 @@ from gateway.wfdb_files import (
     Annotation,
     Lead,
     RecordRefused,
+    missing_package,
     read_lead,
     write_annotations,
 )
@@ -103,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _wrong_arguments(arguments: argparse.Namespace) -> str | None:
     if arguments.from_s < 0 or not np.isfinite(arguments.from_s):
         return f"--from {arguments.from_s:g} is not a time within a record"
-    if arguments.to_s is not None and not arguments.to_s > arguments.from_s:
+    if arguments.to_s is not None and not arguments.from_s < arguments.to_s < np.inf:
         return f"--to {arguments.to_s:g} is not after --from {arguments.from_s:g}"
     names = Counter(path.name.removesuffix(".hea") for path in arguments.record)
     repeated = [name for name, count in names.items() if count > 1]
@@ -153,8 +154,10 @@ def analyse_lead(lead: Lead, first: int, past: int, classifier: BeatClassifier) 
 
 def _with_progress(lead: Lead, first: int, past: int) -> Iterator[SampleBlock | Gap]:
     """The lead's items, with a bar on stderr where that is a terminal."""
-    from tqdm import tqdm
-
+    try:
+        from tqdm import tqdm
+    except ImportError as error:
+        raise missing_package(error) from error
     rate = lead.sample_rate_hz
     with tqdm(
         total=round((past - first) / rate), desc=lead.record, unit="s", disable=None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 from gateway.config import AlarmLimits
+from gateway.dsp.quality import PEAK_DELAY_S
 from gateway.messages import (
     Beat,
     BeatClass,
@@ -21,14 +22,13 @@ from gateway.messages import (
     VitalSigns,
 )
 
-R_PEAK_DELAY_S = 0.3  # an R peak is reported at most this long after it: r_peaks' bound
 BRADYCARDIA_BEATS = 5  # PhysioNet/CinC Challenge 2015: below the limit for 5 beats
 TACHYCARDIA_BEATS = 17  # ibid.: above the limit for 17 beats
 RATE_HYSTERESIS_BPM = 5.0  # a rate at its limit must not open and close an event with each beat
 BURDEN_WINDOW_S = 60.0
 BURDEN_ENDS_AT = 0.5  # of the limit; by chance alone 20 % of 70 beats vary by ± 5 points
 MIN_BURDEN_BEATS = 20  # fewer labelled beats say nothing of a minute (20/min is below any rhythm)
-MAX_BURDEN_BEATS = 300  # a minute at 300 bpm, which the detector's refractory period ends
+MAX_BURDEN_BEATS = 300  # a minute at the 200 ms that the detector keeps between two beats
 UNKNOWN_ENDS_S = 30.0  # then "poor signal" alarms, and the old finding is no longer claimed
 
 
@@ -94,7 +94,7 @@ class Asystole(Rule):
     def __init__(self, sample_rate_hz: int, asystole_s: float) -> None:
         super().__init__(RhythmKind.ASYSTOLE, sample_rate_hz)
         self._criterion = round(asystole_s * sample_rate_hz)
-        self._peak_delay = round(R_PEAK_DELAY_S * sample_rate_hz)
+        self._peak_delay = round(PEAK_DELAY_S * sample_rate_hz)
         self._counted_from = SampleIndex(0)
         self._over: tuple[SampleIndex, SampleIndex] | None = None  # onset and end, not yet told
 

@@ -119,12 +119,17 @@ def write_annotations(path: Path, annotations: Sequence[Annotation], channel: in
         Path(folder, f"record.{ANNOTATOR}").replace(path)
 
 
+def missing_package(error: ImportError) -> RecordRefused:
+    """The refusal where an optional package is not installed, with the command that installs it."""
+    command = f"{sys.executable} -m pip install wfdb tqdm"
+    return RecordRefused(f"the package {error.name} is not installed; install it: {command}")
+
+
 def _import_wfdb() -> Any:
     try:
         import wfdb
     except ImportError as error:
-        command = f"{sys.executable} -m pip install wfdb tqdm"
-        raise RecordRefused(f"the package wfdb is not installed; install it: {command}") from error
+        raise missing_package(error) from error
     return wfdb
 
 

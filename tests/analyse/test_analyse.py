@@ -191,6 +191,7 @@ def test_one_bad_record_does_not_stop_the_others(record, tmp_path, out, capsys):
         (["--from", "-1"], 2, "--from -1"),
         (["--from", "nan"], 2, "--from nan"),
         (["--from", "3", "--to", "2"], 2, "--to 2"),
+        (["--to", "inf"], 2, "--to inf"),
     ],
 )
 def test_what_cannot_be_done_is_said(record, out, capsys, options, code, words):

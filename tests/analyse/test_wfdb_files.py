@@ -220,5 +220,5 @@ def test_annotations_come_back(tmp_path):
 
 def test_a_missing_wfdb_names_the_command(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "wfdb", None)
-    with pytest.raises(RecordRefused, match=r"-m pip install wfdb"):
+    with pytest.raises(RecordRefused, match=r"package wfdb .* -m pip install wfdb tqdm"):
         read_lead(tmp_path / "rec", None)

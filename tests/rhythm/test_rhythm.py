@@ -115,6 +115,14 @@ def test_a_gap_restarts_the_count(bed):
     assert bed.told(ASYSTOLE) == [(6.0, None)]
 
 
+def test_a_gap_restarts_the_count_before_its_second_is_judged(bed):
+    bed.beats(0.5, until_s=4)
+    bed.analyser.push_gap(Gap(sample(4.1), 20))
+    bed.decide(4.8)
+    assert bed.events == []
+    assert bed.analyser.deadline == sample(8.6)
+
+
 def test_no_asystole_in_signal_that_is_not_lethal_usable(bed):
     bed.beats(0.5, until_s=1)
     bed.beats(until_s=60, rate_usable=False, lethal_usable=False)
