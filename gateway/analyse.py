@@ -82,8 +82,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("record", nargs="+", type=Path, help="a WFDB record, with or without .hea")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
     parser.add_argument("--channel", metavar="N|NAME", help="default: the first ECG lead")
-    parser.add_argument("--from", type=float, default=0.0, dest="from_s", metavar="S")
-    parser.add_argument("--to", type=float, dest="to_s", metavar="S", help="default: the end")
+    parser.add_argument(
+        "--from",
+        type=float,
+        default=0.0,
+        dest="from_s",
+        metavar="S",
+        help="seconds from the record's start",
+    )
+    parser.add_argument("--to", type=float, dest="to_s", metavar="S", help="default: its end")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -91,6 +91,15 @@ def test_a_beat_whose_window_meets_a_gap_has_no_label_and_the_next_no_rr():
     assert beats[last + 2].rr_ms == pytest.approx(800, abs=8)
 
 
+def test_the_filter_starts_anew_behind_a_gap():
+    """Another baseline, as after an electrode was replaced, rings into nothing."""
+    block = ecg_block(10, REGULAR_S[:12])
+    before, lost, after = cut([block], (1000, 1250))
+    shifted = replace(after, amplitude_uv=after.amplitude_uv + 50_000.0)
+    found = run(make_pipeline(RATE), [before, Gap(lost.start, 250), shifted])
+    assert np.abs(found.filtered[-1].amplitude_uv).max() < 2000.0
+
+
 def test_every_second_of_a_long_gap_is_unknown():
     gap = Gap(SampleIndex(10 * RATE), 600 * RATE)
     found = run(make_pipeline(RATE), [ecg_block(10, REGULAR_S[:11]), gap])
