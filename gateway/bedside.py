@@ -42,7 +42,6 @@ class Bedside:
         self._record = record
         self._live_view = live_view
         self._book = AlarmBook(limits, open_alarms)
-        self._sensor = SensorView(connected=False)
         self.bed = bed
         if bed.state is BedState.MONITORING:
             self._book.monitor(now_s)
@@ -64,7 +63,6 @@ class Bedside:
         before, self.bed = self.bed, bed
         if bed.stay != before.stay or bed.device_id != before.device_id:
             self._report(self._book.stand_by(now_s), None, now_s)
-            self._sensor = SensorView(connected=False)
         if bed.state is BedState.MONITORING:
             self._book.monitor(now_s)
         else:
@@ -108,15 +106,17 @@ class Bedside:
         """Silence what sounds; gives until when."""
         return self._book.pause_audio(now_s, seconds)
 
-    def connection(self, connected: bool, now_s: float) -> None:
-        self._sensor = SensorView(connected, self._sensor.lead_off, self._sensor.battery_percent)
-        self._live_view.sensor(self._id, self._sensor, now_s)
-
-    def status(self, status: SensorStatus, now_s: float) -> None:
-        """What the sensor says of itself, sealed."""
-        lead_off = bool(status.flags & _LEAD_OFF)
-        self._sensor = SensorView(True, lead_off, status.battery_percent)
-        self._live_view.sensor(self._id, self._sensor, now_s)
+    def sensor(self, connected: bool, status: SensorStatus | None, now_s: float) -> None:
+        """Whether the sensor has a link, and what it last said of itself under seal."""
+        self._live_view.sensor(
+            self._id,
+            SensorView(
+                connected,
+                lead_off=status is not None and bool(status.flags & _LEAD_OFF),
+                battery_percent=None if status is None else status.battery_percent,
+            ),
+            now_s,
+        )
 
     def _push_event(self, event: RhythmEvent, clock: SessionClock) -> list[Alarm]:
         end_s = None if event.end is None else clock.at(event.end)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import signal
 import sys
 import time
@@ -23,6 +24,7 @@ from gateway.live_view import LiveView
 from gateway.messages import device_name
 from gateway.radio.ble import BleSource
 from gateway.radio.keyring import open_keyring
+from gateway.radio.message_codec import LEAST_RESEND_S
 from gateway.radio.session_keys import SessionKeys
 from gateway.sensor_channel import ChannelParts
 from gateway.store.database import OpenedStore, open_store
@@ -74,6 +76,7 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
             limits=config.alarms,
             session=config.session,
             checkpoint_interval_s=config.store.checkpoint_interval_s,
+            resend_after_s=LEAST_RESEND_S + math.ceil(2 * config.store.commit_interval_s),
             keys=SessionKeys(keyring),
             reader=reader,
             record=recorder.record,
@@ -102,7 +105,7 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
         await control.start()
         stack.push_async_callback(control.stop)
 
-        radio = BleSource(config.radio)
+        radio = BleSource(config.radio, counters)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(ward.run()), group.create_task(radio.run(ward))]
             if (interval_s := watchdog_interval_s()) is not None:

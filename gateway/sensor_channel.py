@@ -66,6 +66,7 @@ class ChannelParts:
     limits: AlarmLimits
     session: SessionConfig
     checkpoint_interval_s: float
+    resend_after_s: int
     keys: SessionKeys
     reader: Reader
     record: Callable[[Entry], object]
@@ -103,11 +104,13 @@ class Track:
         """Sessions of one sensor in order of time."""
         return self.generation, self.session.boot_id, self.begun_us
 
-    def acknowledgement(self) -> Acknowledgement:
+    def acknowledgement(self, resend_after_s: int) -> Acknowledgement:
         next_expected = self.settled.first_missing()
         above = (pair for pair in self.settled.ranges() if pair[0] > next_expected)
         ranges = tuple(pair for pair, _ in zip(above, range(MAX_RANGES), strict=False))
-        return Acknowledgement(self.session.boot_id, self.session.salt, next_expected, ranges)
+        return Acknowledgement(
+            self.session.boot_id, self.session.salt, next_expected, resend_after_s, ranges
+        )
 
 
 class SensorChannel:
@@ -169,7 +172,7 @@ class SensorChannel:
 
     def acknowledgement(self, session: SessionId) -> Acknowledgement | None:
         track = self._tracks.get(session)
-        return None if track is None else track.acknowledgement()
+        return None if track is None else track.acknowledgement(self._parts.resend_after_s)
 
     def sensor_holds(self, held: HeldSession) -> SessionId | None:
         """What the sensor has given up is lost for good; None for a session never heard of."""

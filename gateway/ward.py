@@ -100,6 +100,7 @@ class Ward:
         self._channels: dict[DeviceId, SensorChannel] = {}
         self._beds: dict[str, Bedside] = {}
         self._talks: dict[SensorLink, _Talk] = {}
+        self._statuses: dict[DeviceId, SensorStatus] = {}
         self._due: dict[DeviceId, set[SessionId]] = defaultdict(set)
         self._late: dict[SessionId, SensorChannel] = {}  # whose late frames may fill a gap
         self._came_late = asyncio.Event()
@@ -179,7 +180,7 @@ class Ward:
         talk = self._talks.pop(link, None)
         if talk is not None:
             talk.task.cancel()
-            self._show_connection(talk.device_id)
+            self._show_sensor(talk.device_id)
 
     def _begin_talk(self, link: SensorLink, session: SessionId, root_key: bytes) -> None:
         device_id = session.device_id
@@ -189,7 +190,7 @@ class Ward:
         channel = self._channels.get(device_id)
         if channel is not None and channel.live_session is not None:
             self._due[device_id].add(channel.live_session)
-        self._show_connection(device_id)
+        self._show_sensor(device_id)
 
     def _take_frame(self, link: SensorLink, sealed: bytes) -> None:
         if not self._recorder.has_room:
@@ -258,9 +259,8 @@ class Ward:
         self._acknowledge(device_id)
 
     def sensor_status(self, device_id: DeviceId, status: SensorStatus) -> None:
-        bed = self._bed_of(device_id)
-        if bed is not None:
-            bed.status(status, self._now())
+        self._statuses[device_id] = status
+        self._show_sensor(device_id)
 
     # What has become durable.
 
@@ -371,8 +371,8 @@ class Ward:
             self._beds[bed.name] = Bedside(
                 bed, self._parts.limits, alarms, self._parts.record, self._live_view, now_s
             )
-        for channel in self._channels:
-            self._show_connection(channel)
+        for device_id in self._channels:
+            self._show_sensor(device_id)
 
     def _admit(self, device_id: DeviceId) -> None:
         if not self._auto_admit or device_id in self._being_admitted:
@@ -390,10 +390,11 @@ class Ward:
     def _bed_of(self, device_id: DeviceId) -> Bedside | None:
         return next((bed for bed in self._beds.values() if bed.bed.device_id == device_id), None)
 
-    def _show_connection(self, device_id: DeviceId) -> None:
+    def _show_sensor(self, device_id: DeviceId) -> None:
         bed = self._bed_of(device_id)
         if bed is not None:
-            bed.connection(self.is_connected(device_id), self._now())
+            connected = self.is_connected(device_id)
+            bed.sensor(connected, self._statuses.get(device_id), self._now())
 
     def _channel(self, device_id: DeviceId) -> SensorChannel:
         if device_id not in self._channels:

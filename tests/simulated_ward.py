@@ -11,6 +11,7 @@ import numpy as np
 from bumble.link import LocalLink
 
 from gateway.config import RadioConfig
+from gateway.counters import Counters
 from gateway.messages import SAMPLES_PER_FRAME, DeviceId, FrameFlags, SessionId
 from gateway.radio.ble import BleSource
 from gateway.radio.frame_codec import derive_frame_key, open_frame, read_header
@@ -202,7 +203,7 @@ async def gateway_on(
     adapters: Sequence[str], **config: object
 ) -> AsyncIterator[tuple[BleSource, FakeGateway]]:
     """The gateway's own radio code on these adapters, and the listener behind it."""
-    source = BleSource(RadioConfig(adapters=tuple(adapters), **config))  # type: ignore[arg-type]  # its fields
+    source = BleSource(RadioConfig(adapters=tuple(adapters), **config), Counters())  # type: ignore[arg-type]  # its fields
     gateway = FakeGateway()
     async with running(source.run(gateway)):
         yield source, gateway

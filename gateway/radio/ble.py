@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from gateway.config import RadioConfig
+from gateway.counters import Counters
 from gateway.messages import device_name
-from gateway.radio.ble_link import BleLink, RadioCounters
+from gateway.radio.ble_link import BleLink
 from gateway.radio.ble_placement import MAX_HEARD, Placement, Verdict
 from gateway.radio.ble_retries import RadioError, retry_delay_s
 from gateway.radio.bleak_port import Adapter, Advertisement, radio_call
@@ -57,9 +58,9 @@ async def open_adapter(name: str) -> AsyncIterator[Adapter]:
 class BleSource:
     """A Source over Bluetooth LE."""
 
-    def __init__(self, config: RadioConfig) -> None:
+    def __init__(self, config: RadioConfig, counters: Counters) -> None:
         self._config = config
-        self.counters = RadioCounters()
+        self.counters = counters
 
     async def run(self, listener: LinkListener) -> None:
         placement = Placement(self._config)
@@ -73,7 +74,7 @@ class _AdapterRadio:
     """One adapter: a scanner that runs all the time, and the links that it leads to."""
 
     def __init__(
-        self, name: str, placement: Placement, counters: RadioCounters, listener: LinkListener
+        self, name: str, placement: Placement, counters: Counters, listener: LinkListener
     ) -> None:
         self._name = name
         self._placement = placement
@@ -94,7 +95,7 @@ class _AdapterRadio:
                     attempt += 1
                     delay_s = retry_delay_s(error.failure, attempt, random.random())
                     log.warning("adapter %s: %s; again in %.1f s", self._name, error, delay_s)
-                self._counters.scanner_restarts[self._name] += 1
+                self._counters.add("ecg_scanner_restarts_total", adapter=self._name)
                 await asyncio.sleep(delay_s)
 
     async def _scan(self, links: asyncio.TaskGroup) -> None:
@@ -122,7 +123,7 @@ class _AdapterRadio:
         now_s = asyncio.get_running_loop().time()
         verdict = self._placement.claim(heard.address, name, self._name, now_s)
         if verdict is Verdict.REFUSED:
-            self._counters.sensors_refused += 1
+            self._counters.add("ecg_sensors_refused_total", adapter=self._name)
             log.error(
                 "%s is not connected: adapter %s is at its limit of sensors; add an adapter, or"
                 " raise radio.max_sensors_per_adapter if the hardware carries more",
@@ -137,10 +138,10 @@ class _AdapterRadio:
             async with self._one_connect:
                 status = await link.open()
             self._attempts.pop(address, None)
-            self._counters.links += 1
+            self._counters.add("ecg_links_total", adapter=self._name)
             log.info("sensor %s connected through %s", link.name, link.adapter)
             reason = await link.serve(self._listener, status)
-            self._counters.link_ends[reason] += 1
+            self._counters.add("ecg_link_ends_total", reason=reason)
             log.info("sensor %s of %s: link ended, %s", link.name, link.adapter, reason)
             await asyncio.sleep(AFTER_DISCONNECT_S)
         except RadioError as error:
@@ -153,7 +154,7 @@ class _AdapterRadio:
         if len(self._attempts) >= MAX_HEARD:
             self._attempts.clear()
         self._attempts[address] += 1
-        self._counters.connect_failures[error.failure] += 1
+        self._counters.add("ecg_connect_failures_total", failure=error.failure)
         delay_s = retry_delay_s(error.failure, self._attempts[address], random.random())
         log.info("sensor %s through %s: %s; waits %.1f s", link.name, self._name, error, delay_s)
         return delay_s

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 from functools import partial
 
+from gateway.counters import Counters
 from gateway.messages import LEGAL_SAMPLE_RATES_HZ, SAMPLES_PER_FRAME
-from gateway.radio.ble_retries import RadioError, RadioFailure
+from gateway.radio.ble_retries import RadioError
 from gateway.radio.bleak_port import GattClient
 from gateway.radio.frame_codec import FRAME_BYTES
 from gateway.radio.gatt import (
@@ -34,18 +34,6 @@ _MAX_BYTES = {
 }
 
 
-@dataclass(slots=True)
-class RadioCounters:
-    """What happened on the radio since the start."""
-
-    links: int = 0
-    link_ends: Counter[str] = field(default_factory=Counter)  # by reason
-    connect_failures: Counter[RadioFailure] = field(default_factory=Counter)
-    scanner_restarts: Counter[str] = field(default_factory=Counter)  # by adapter
-    sensors_refused: int = 0  # for which no adapter had room
-    pieces_refused: Counter[str] = field(default_factory=Counter)  # by reason
-
-
 class BleLink:
     """A SensorLink over one connection: `open` it once, then `serve` until it ends."""
 
@@ -54,7 +42,7 @@ class BleLink:
         client: GattClient,
         name: str,
         adapter: str,
-        counters: RadioCounters,
+        counters: Counters,
         on_life: Callable[[], None],
     ) -> None:
         self.name = name
@@ -135,7 +123,7 @@ class BleLink:
     def _gather(self, characteristic: GattCharacteristic, piece: bytes) -> None:
         """Queue a piece. (An error raised inside bleak's callback would be swallowed there.)"""
         if len(self._pieces) >= MAX_WAITING_PIECES:
-            self._counters.pieces_refused["too many waiting"] += 1
+            self._counters.add("ecg_pieces_refused_total", reason="too many waiting")
             return
         self._pieces.append((characteristic, piece))
         self._alive()
@@ -153,7 +141,8 @@ class BleLink:
                 if message is not None:
                     listener.received(self, characteristic, message)
         for reassembler in reassemblers.values():
-            self._counters.pieces_refused.update(reassembler.refused)
+            for reason, count in reassembler.refused.items():
+                self._counters.add("ecg_pieces_refused_total", count, reason=reason)
 
     def _alive(self) -> None:
         for on_life in self._on_life:

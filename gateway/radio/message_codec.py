@@ -25,12 +25,14 @@ ENVELOPE_BYTES = 1 + 8 + NONCE_BYTES + TAG_BYTES
 MAX_PAYLOAD_BYTES = 256  # the longest is a report of eight sessions: 225
 MAX_MESSAGE_BYTES = ENVELOPE_BYTES + MAX_PAYLOAD_BYTES
 MAX_RANGES = 8  # ranges above the next expected sequence, in one acknowledgement
+LEAST_RESEND_S = 5
+MOST_RESEND_S = 60  # what every sensor holds in RAM
 MAX_HELD_SESSIONS = 8  # sessions in one report of what the sensor still holds
 PROTOCOL_VERSION = 1
 BATTERY_UNKNOWN = 255
 
 _ENVELOPE = struct.Struct("<BQ12s")
-_ACKNOWLEDGEMENT = struct.Struct("<I16sIB")
+_ACKNOWLEDGEMENT = struct.Struct("<I16sIBB")
 _RANGE = struct.Struct("<II")
 _HELD = struct.Struct("<I16sII")
 _STATUS = struct.Struct("<BBBBII16sIBB")
@@ -149,14 +151,21 @@ class MessageKey:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """What the gateway has committed of one session: all below `next_expected`, and `ranges`."""
+    """What the gateway has committed of one session: all below `next_expected`, and `ranges`.
+
+    `resend_after_s` is how long the sensor waits for the next acknowledgement of anything new
+    before it sends again: longer than the gateway's commits lie apart.
+    """
 
     boot_id: int
     salt: bytes
     next_expected: int
+    resend_after_s: int = LEAST_RESEND_S
     ranges: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
+        if not LEAST_RESEND_S <= self.resend_after_s <= MOST_RESEND_S:
+            raise ValueError(f"resend_after_s is {LEAST_RESEND_S} to {MOST_RESEND_S}")
         if len(self.ranges) > MAX_RANGES:
             raise ValueError(f"at most {MAX_RANGES} ranges")
         below = self.next_expected
@@ -166,19 +175,22 @@ class Acknowledgement:
             below = last + 1
 
     def encode(self) -> bytes:
-        head = _ACKNOWLEDGEMENT.pack(self.boot_id, self.salt, self.next_expected, len(self.ranges))
+        head = _ACKNOWLEDGEMENT.pack(
+            self.boot_id, self.salt, self.next_expected, self.resend_after_s, len(self.ranges)
+        )
         return head + b"".join(_RANGE.pack(*pair) for pair in self.ranges)
 
     @classmethod
     def decode(cls, payload: bytes) -> Acknowledgement:
         """Raises MessageRefused."""
         head = _fixed_part(_ACKNOWLEDGEMENT, payload)
-        boot_id, salt, next_expected, count = _ACKNOWLEDGEMENT.unpack(head)
+        boot_id, salt, next_expected, resend_after_s, count = _ACKNOWLEDGEMENT.unpack(head)
         tail = payload[len(head) :]
         if len(tail) != count * _RANGE.size:
             raise MessageRefused(MessageRefusal.WRONG_SIZE)
         try:
-            return cls(boot_id, salt, next_expected, tuple(_RANGE.iter_unpack(tail)))
+            ranges = tuple(_RANGE.iter_unpack(tail))
+            return cls(boot_id, salt, next_expected, resend_after_s, ranges)
         except ValueError as error:
             raise MessageRefused(MessageRefusal.ILLEGAL_CONTENT) from error
 

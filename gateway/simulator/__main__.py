@@ -96,7 +96,7 @@ def _board(
     arguments: argparse.Namespace, spec: SensorSpec, root_key: bytes, link: LocalLink
 ) -> Board:
     flash = Flash(arguments.state_dir, device_name(spec.device_id))
-    outbox = Outbox(spec.ring_frames, spec.resend_after_s)
+    outbox = Outbox(spec.ring_frames)
     flash.load_frames(outbox)
     return Board(
         spec.device_id,

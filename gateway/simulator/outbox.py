@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gateway.messages import SessionId
 
-RESEND_AFTER_S = 5.0  # without an acknowledgement of anything new in the frame's session
+RESEND_AFTER_S = 5.0  # without news in the frame's session, until the gateway says otherwise
 BACKLOG_TIMES_REAL_TIME = 4.0  # what is resent or caught up, beside the live frames
 BACKLOG_BURST_FRAMES = 8.0  # of that rate, after a pause
 WINDOW_FRAMES = 256  # sent and not acknowledged: 15 s of live frames and backlog at 500 Hz
@@ -34,11 +34,11 @@ class Outbox:
     When it is full the oldest frame is overwritten, and counted.
     """
 
-    def __init__(self, held_limit: int, resend_after_s: float = RESEND_AFTER_S) -> None:
+    def __init__(self, held_limit: int) -> None:
         if held_limit < LEAST_HELD_FRAMES:
             raise ValueError(f"a sensor holds at least {LEAST_HELD_FRAMES} frames")
         self._held_limit = held_limit
-        self._resend_after_s = resend_after_s
+        self.resend_after_s = RESEND_AFTER_S
         self._sessions: OrderedDict[SessionId, OrderedDict[int, HeldFrame]] = OrderedDict()
         self._live: deque[HeldFrame] = deque()
         self._waiting: list[tuple[int, HeldFrame]] = []  # a heap by age
@@ -134,7 +134,7 @@ class Outbox:
         return True
 
     def _give_up_waiting(self, now_s: float) -> None:
-        waited_s = now_s - self._resend_after_s
+        waited_s = now_s - self.resend_after_s
         for frame in list(self._in_flight.values()):
             progress_s = self._progress_s.get(frame.session, waited_s)
             if frame.sent_s is not None and max(frame.sent_s, progress_s) <= waited_s:

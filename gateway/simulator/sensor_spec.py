@@ -9,7 +9,6 @@ from pathlib import Path
 from gateway.messages import LEGAL_SAMPLE_RATES_HZ, DeviceId
 from gateway.radio.gatt import LEAST_MTU, WANTED_MTU
 from gateway.simulator.ecg_sources import EcgSource, RecordSlice, packaged_ecg, wfdb_ecg
-from gateway.simulator.outbox import RESEND_AFTER_S
 from gateway.simulator.synthetic import SyntheticEcg
 
 RING_FRAMES = 40_000  # four hours at 500 Hz, 17 MB: a small flash chip
@@ -26,10 +25,10 @@ class SensorSpec:
     device_id: DeviceId
     record: RecordSlice | None = None
     script: str | None = None
+    skip_s: float = 0.0  # into the packaged recording, so that two sensors differ
     sample_rate_hz: int | None = None  # None: the recording's own, or the nearest legal one
     mtu: int = WANTED_MTU
     ring_frames: int = RING_FRAMES
-    resend_after_s: float = RESEND_AFTER_S
 
     def open_source(self, sample_rate_hz: int | None, loop: bool, seed: int) -> EcgSource:
         """The sensor's ECG at a rate, or at its own; raises EcgSourceError."""
@@ -38,7 +37,7 @@ class SensorSpec:
             return wfdb_ecg(self.record, rate_hz, loop)
         if self.script is not None:
             return SyntheticEcg(self.script, rate_hz or 250, seed + self.device_id, loop)
-        return packaged_ecg(rate_hz, loop)
+        return packaged_ecg(rate_hz, loop, self.skip_s)
 
 
 def parse_spec(text: str) -> SensorSpec:
@@ -52,10 +51,10 @@ def parse_spec(text: str) -> SensorSpec:
             DeviceId(int(device, 16)),
             record=_record(values),
             script=values.pop("synthetic", None),
+            skip_s=float(values.pop("skip", 0)),
             sample_rate_hz=_rate(values),
             mtu=int(values.pop("mtu", WANTED_MTU)),
             ring_frames=int(values.pop("ring", RING_FRAMES)),
-            resend_after_s=float(values.pop("resend_after", RESEND_AFTER_S)),
         )
     except ValueError as error:
         raise SpecError(f"sensor {device}: {error}") from error

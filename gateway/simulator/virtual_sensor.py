@@ -180,6 +180,7 @@ class VirtualSensor:
 
     def _acknowledge(self, committed: Acknowledgement, now_s: float) -> None:
         session = SessionId(self._identity.device_id, committed.boot_id, committed.salt)
+        self.outbox.resend_after_s = committed.resend_after_s
         self.outbox.acknowledge(session, committed.next_expected, committed.ranges, now_s)
 
     def _execute(self, command: Command, now_s: float) -> Answer:

@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from gateway.counters import Counters
 from gateway.radio import ble
 from gateway.radio.message_codec import Answer, AnswerCode, Command, MessageType, SensorStatus
 from tests.simulated_ward import FakeGateway, SimulatedWard, gateway_on
@@ -26,7 +27,7 @@ def test_every_frame_arrives_at_each_mtu(mtu: int) -> None:
         async with ward.open(), gateway_on([ward.adapter]) as (source, gateway):
             await gateway.until(lambda: whole(gateway, 12))
             assert gateway.frames_received <= 12 + board.stat()["resent"]
-            assert not source.counters.pieces_refused
+            assert source.counters.value("ecg_pieces_refused_total") == 0
 
     asyncio.run(scenario())
 
@@ -41,7 +42,7 @@ def test_eight_sensors_over_two_adapters() -> None:
             async with gateway_on(names) as (source, gateway):
                 await gateway.until(lambda: whole(gateway, 8, sessions=8))
                 assert Counter(link.adapter for link in gateway.links) == dict.fromkeys(names, 4)
-                assert source.counters.links == 8
+                assert source.counters.value("ecg_links_total") == 8
 
     asyncio.run(scenario())
 
@@ -52,12 +53,12 @@ def test_a_sensor_too_many_is_refused_once_and_clearly(caplog: pytest.LogCapture
         for device_id in range(1, 7):
             ward.add(device_id, speed=5)
         async with ward.open(), gateway_on([ward.adapter]) as (source, gateway):
-            await gateway.until(lambda: source.counters.sensors_refused > 0)
+            await gateway.until(lambda: source.counters.value("ecg_sensors_refused_total") > 0)
             await gateway.until(lambda: len(gateway.links) == 5)
             received = gateway.frames_received
             await gateway.until(lambda: gateway.frames_received > received + 20)
             assert len(gateway.links) == 5
-            assert source.counters.sensors_refused == 1
+            assert source.counters.value("ecg_sensors_refused_total") == 1
 
     asyncio.run(scenario())
     errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
@@ -98,7 +99,7 @@ def test_a_lost_link_comes_back_with_each_frame_delivered_once(loss: str) -> Non
             await gateway.until(lambda: sum(map(len, gateway.frames.values())) == 60)
             assert gateway.ends == ["disconnected"] * 3
             assert gateway.frames_received <= 60 + board.stat()["resent"]
-            assert source.counters.links == 4
+            assert source.counters.value("ecg_links_total") == 4
             assert (len(gateway.frames) > 1) == (loss == "reboot")
 
     asyncio.run(scenario())
@@ -148,7 +149,7 @@ def test_a_stranger_is_dropped_by_the_sensor() -> None:
         ward = SimulatedWard()
         ward.add(1, patience_s=0.5)
         async with ward.open():
-            source = ble.BleSource(ble.RadioConfig(adapters=(ward.adapter,)))
+            source = ble.BleSource(ble.RadioConfig(adapters=(ward.adapter,)), Counters())
             stranger = Stranger()
             task = asyncio.ensure_future(source.run(stranger))
             await stranger.until(lambda: stranger.ends == ["disconnected"])
@@ -176,7 +177,7 @@ def test_a_simulator_that_restarts_is_found_again(monkeypatch: pytest.MonkeyPatc
             third.add(3)
             async with third.open(port):
                 await gateway.until(lambda: len(gateway.links) == 1)
-                assert source.counters.scanner_restarts[ward.adapter] >= 1
+                assert source.counters.value("ecg_scanner_restarts_total") >= 1
 
     asyncio.run(scenario())
 
@@ -188,7 +189,7 @@ def test_a_silent_adapter_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> Non
         ward = SimulatedWard()
         async with ward.open(), gateway_on([ward.adapter]) as (source, _):
             async with asyncio.timeout(10):
-                while source.counters.scanner_restarts[ward.adapter] < 2:
+                while source.counters.value("ecg_scanner_restarts_total") < 2:
                     await asyncio.sleep(0.02)
 
     asyncio.run(scenario())

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import pytest
 
+from gateway.counters import Counters
 from gateway.radio import ble_link
-from gateway.radio.ble_link import BleLink, RadioCounters
+from gateway.radio.ble_link import BleLink
 from gateway.radio.ble_retries import RadioError, RadioFailure
 from gateway.radio.bleak_port import GattClient
 from gateway.radio.frame_codec import FRAME_BYTES
@@ -90,12 +91,15 @@ class Bench:
 
     def __init__(self, failing: str = "") -> None:
         self.client = FakeGattClient(failing)
-        self.counters = RadioCounters()
+        self.counters = Counters()
         self.signs_of_life = 0
         self.link = BleLink(
             cast(GattClient, self.client), "0001", "hci0", self.counters, self._on_life
         )
         self.listener = Listener()
+
+    def refused_pieces(self, reason: str) -> int:
+        return self.counters.value("ecg_pieces_refused_total", reason=reason)
 
     async def serve(self, *steps: Callable[[], object]) -> str:
         """Open and serve; take one step in each round of the loop, then wait for the end."""
@@ -260,7 +264,7 @@ def test_too_many_waiting_pieces_and_odd_ones_are_counted() -> None:
                 bench.client.on_value[FRAMES_UUID](b"\xff")
 
         await bench.serve(flood, bench.link.close)
-        assert bench.counters.pieces_refused["too many waiting"] == 3
-        assert bench.counters.pieces_refused["piece too short"] == ble_link.MAX_WAITING_PIECES
+        assert bench.refused_pieces("too many waiting") == 3
+        assert bench.refused_pieces("piece too short") == ble_link.MAX_WAITING_PIECES
 
     asyncio.run(scenario())

@@ -63,13 +63,15 @@ def test_a_payload_has_a_bound():
 
 def test_acknowledgement_round_trip_and_its_rules():
     ranges = tuple((10 * i + 2, 10 * i + 5) for i in range(8))
-    acknowledgement = Acknowledgement(1, bytes(16), 1, ranges)
+    acknowledgement = Acknowledgement(1, bytes(16), 1, 15, ranges)
     assert Acknowledgement.decode(acknowledgement.encode()) == acknowledgement
     for wrong in (((1, 2),), ((5, 4),), ((3, 4), (5, 6)), ((8, 9), (3, 4))):
         with pytest.raises(ValueError, match="ranges rise"):
-            Acknowledgement(1, bytes(16), 1, wrong)
+            Acknowledgement(1, bytes(16), 1, 5, wrong)
+    with pytest.raises(ValueError, match="5 to 60"):
+        Acknowledgement(1, bytes(16), 0, 4)
     with pytest.raises(ValueError, match="at most 8"):
-        Acknowledgement(1, bytes(16), 0, tuple((10 * i + 2, 10 * i + 5) for i in range(9)))
+        Acknowledgement(1, bytes(16), 0, 5, tuple((10 * i + 2, 10 * i + 5) for i in range(9)))
 
 
 @given(st.binary(max_size=120))

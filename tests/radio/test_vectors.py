@@ -56,7 +56,7 @@ def test_pieces(vectors, mtu):
     assert b"".join(pieces) == vectors[f"frame_pieces_mtu_{mtu}"]
 
 
-ACKNOWLEDGEMENT = codec.Acknowledgement(7, bytes(range(16)), 100, ((102, 105), (200, 200)))
+ACKNOWLEDGEMENT = codec.Acknowledgement(7, bytes(range(16)), 100, 15, ((102, 105), (200, 200)))
 HELD = (codec.HeldSession(7, bytes(range(16)), 90, 260), codec.HeldSession(6, bytes(16), 5, 5))
 MESSAGES = {
     "acknowledgement": (codec.MessageType.ACKNOWLEDGEMENT, 1, ACKNOWLEDGEMENT.encode()),

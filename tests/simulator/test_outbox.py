@@ -75,7 +75,8 @@ def test_a_frame_that_was_sent_after_the_acknowledged_one_is_still_under_way() -
 
 @pytest.mark.parametrize("patience_s", [5.0, 15.0])
 def test_all_is_sent_again_when_no_acknowledgement_comes(patience_s: float) -> None:
-    outbox = Outbox(LEAST_HELD_FRAMES, patience_s)
+    outbox = Outbox(LEAST_HELD_FRAMES)
+    outbox.resend_after_s = patience_s
     outbox.add(SESSION, 0, name(SESSION, 0), live=True)
     assert len(outbox.take(100.0, PERIOD_S)) == 1
     assert outbox.take(100.0 + patience_s - 0.01, PERIOD_S) == []

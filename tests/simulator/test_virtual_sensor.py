@@ -137,7 +137,7 @@ def test_a_passed_counter_is_refused_with_the_one_reached() -> None:
 def test_acknowledgements_may_repeat_a_counter() -> None:
     bench = Bench()
     bench.sample(2)
-    payload = Acknowledgement(1, bench.sensor.session.salt, 1).encode()
+    payload = Acknowledgement(1, bench.sensor.session.salt, 1, resend_after_s=20).encode()
     bench.say(MessageType.ACKNOWLEDGEMENT, payload, counter=5)
     payload = Acknowledgement(1, bench.sensor.session.salt, 2).encode()
     bench.say(MessageType.ACKNOWLEDGEMENT, payload, counter=5)

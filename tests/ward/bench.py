@@ -81,6 +81,7 @@ class ChannelBench:
             AlarmLimits(),
             SessionConfig(),
             checkpoint_interval_s,
+            5,
             SessionKeys(new_keyring(folder)),
             self.reader,
             self._entries.append,

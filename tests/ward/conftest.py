@@ -68,6 +68,7 @@ async def open_ward(
         AlarmLimits(),
         SessionConfig(),
         60.0,
+        5,
         SessionKeys(new_keyring(folder)),
         reader,
         recorder.record,
