@@ -17,6 +17,7 @@ from gateway.beat_classifier import scale_min_max
 from gateway.dsp.beat_windows import R_POSITION
 from gateway.messages import BEAT_WINDOW_RATE_HZ, BEAT_WINDOW_SAMPLES
 from model.experiments import EXPERIMENTS, SHIPPED
+from model.network import AAMI_CLASS, LABELS, P_ABNORMAL
 
 GOLDEN = Path("tests/model/golden.json")
 P_WAVE = (-0.16, 0.020, 120.0)  # seconds from R, width in seconds, µV
@@ -47,9 +48,14 @@ def main() -> None:
     windows = np.stack([drawn_beat(waves) for waves in DRAWN_BEATS.values()])
     model = keras.models.load_model(experiment.keras_path)
     outputs = model.predict(scale_min_max(windows)[:, :, np.newaxis], verbose=0)
+    p_abnormal = outputs[P_ABNORMAL][:, 0].astype(float)
+    classes = [LABELS[1 + likeliest] for likeliest in outputs[AAMI_CLASS][:, 1:].argmax(axis=1)]
+    windows_uv = np.round(windows.astype(float), 1).tolist()
     golden = [
-        {"beat": name, "window_uv": np.round(window.astype(float), 1).tolist(), "p": float(p)}
-        for name, window, p in zip(DRAWN_BEATS, windows, outputs["p_abnormal"][:, 0], strict=True)
+        {"beat": beat, "p": p, "if_abnormal": name, "window_uv": window_uv}
+        for beat, p, name, window_uv in zip(
+            DRAWN_BEATS, p_abnormal.round(6), classes, windows_uv, strict=True
+        )
     ]
     lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in golden)
     GOLDEN.write_text(f"[\n{lines}\n]\n")

@@ -50,10 +50,25 @@ def test_probabilities_are_those_of_the_float_model(classifier):
     np.testing.assert_allclose(given, [entry["p"] for entry in GOLDEN], atol=INT8_TOLERANCE)
 
 
-def test_golden_beats_lie_on_both_sides_of_the_threshold(classifier):
+def test_an_abnormal_beat_gets_the_abnormal_class_of_the_float_model(classifier):
+    given = classifier.classify(GOLDEN_WINDOWS)
     abnormal = [entry["p"] >= classifier.card.abnormal_threshold for entry in GOLDEN]
+    expected = [
+        entry["if_abnormal"] if is_abnormal else "N"
+        for entry, is_abnormal in zip(GOLDEN, abnormal, strict=True)
+    ]
+    assert [label.beat_class for label in given] == expected
     assert any(abnormal)
     assert not all(abnormal)
+
+
+def test_the_threshold_is_the_cards(model_copy):
+    card = json.loads(model_copy.with_suffix(".json").read_text())
+    model_copy.with_suffix(".json").write_text(json.dumps(card | {"abnormal_threshold": 0.001}))
+    suspicious = TfliteClassifier(model_copy).classify(GOLDEN_WINDOWS)
+    assert [label.beat_class != "N" for label in suspicious] == [
+        label.p_abnormal >= 0.001 for label in suspicious
+    ]
 
 
 def test_the_class_never_contradicts_the_probability(classifier):
