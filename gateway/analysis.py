@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from gateway import checkpoint
 from gateway.beat_classifier import BeatClassifier
 from gateway.config import AlarmLimits
-from gateway.messages import SAMPLES_PER_FRAME, Findings, Gap, SampleBlock
+from gateway.messages import SAMPLES_PER_FRAME, Findings, Gap, RhythmKind, SampleBlock
 from gateway.pipeline import Pipeline
 
 MAX_BRIDGED_GAP_S = 60  # across a longer gap no stage remembers anything of use: it starts anew
@@ -34,6 +34,11 @@ class LiveAnalysis:
     def next_sequence(self) -> int | None:
         """The sequence of the frame that comes next; None before the first item."""
         return None if self._end is None else self._end // SAMPLES_PER_FRAME
+
+    @property
+    def open_kinds(self) -> frozenset[RhythmKind]:
+        """The rhythm findings that have begun and not ended."""
+        return self._pipeline.open_kinds
 
     @property
     def unsaved_s(self) -> float:

@@ -14,6 +14,7 @@ from gateway.messages import (
     BedState,
     Gap,
     RhythmEvent,
+    RhythmKind,
     SampleBlock,
     SessionId,
     device_name,
@@ -82,9 +83,16 @@ class Bedside:
         self._report(changed, signal.session, now_s)
         self._draw(signal, now_s)
 
-    def resume(self, events: Iterable[RhythmEvent], clock: SessionClock, now_s: float) -> None:
-        """After a restart: what the replay left open is an alarm, unless it is one already."""
+    def resume(
+        self,
+        events: Iterable[RhythmEvent],
+        open_kinds: frozenset[RhythmKind],
+        clock: SessionClock,
+        now_s: float,
+    ) -> None:
+        """After a restart: what the replay left open is an alarm, what it has not open is none."""
         changed = [alarm for event in events for alarm in self._push_event(event, clock)]
+        changed += self._book.settle(open_kinds, now_s)
         self._report(changed, None, now_s)
 
     def late(self, event: RhythmEvent, onset_s: float, now_s: float) -> None:

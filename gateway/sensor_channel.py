@@ -23,6 +23,7 @@ from gateway.messages import (
     Gap,
     Minute,
     RhythmEvent,
+    RhythmKind,
     SampleBlock,
     SampleIndex,
     SessionId,
@@ -135,6 +136,11 @@ class SensorChannel:
     def clock(self) -> SessionClock | None:
         """Of the live session."""
         return None if self._live is None else self._live.clock
+
+    @property
+    def open_kinds(self) -> frozenset[RhythmKind]:
+        """Rhythm findings at the live edge that have begun and not ended."""
+        return frozenset() if self._analysis is None else self._analysis.open_kinds
 
     @property
     def deadline_s(self) -> float | None:

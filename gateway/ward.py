@@ -124,7 +124,7 @@ class Ward:
                 continue
             bed = self._bed_of(channel.device_id)
             if bed is not None and channel.clock is not None:
-                bed.resume(open_events(found), channel.clock, self._now())
+                bed.resume(open_events(found), channel.open_kinds, channel.clock, self._now())
             self._look_late(channel, stored.session)
 
     async def run(self) -> None:

@@ -100,6 +100,7 @@ def outcome(ecg_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         harass(simulator, gateway, random.Random(1))
         wait_until(simulator, lambda sensor: has_produced(1.0, sensor) and not sensor["held"])
         sensors = simulator.sensors()
+        wait_for_late_analysis(gateway)
         exit_code = gateway.stop()
     finally:
         simulator.stop()
@@ -130,6 +131,17 @@ def wait_until(simulator: Simulator, holds: Callable[[Mapping], bool]) -> None:
     while not all(holds(sensor) for sensor in simulator.sensors()):
         assert time.monotonic() < deadline, simulator.sensors()
         time.sleep(0.05)
+
+
+def wait_for_late_analysis(gateway: Gateway) -> None:
+    """What came last may have filled a gap; it is analysed in the background."""
+    deadline = time.monotonic() + DONE_S
+    reader = Reader(gateway.store)
+    sessions = [stored.session for stored in reader.open_sessions()]
+    while any(reader.gaps_to_fill(session) for session in sessions):
+        assert time.monotonic() < deadline, "late signal was not analysed"
+        time.sleep(0.1)
+    reader.close()
 
 
 def connected_sensor(simulator: Simulator, draw: random.Random) -> int:

@@ -16,9 +16,11 @@ from gateway.radio.message_codec import (
     MessageType,
     encode_held_report,
 )
-from gateway.store.entries import BedCommandRefused, Discharge, Standby
+from gateway.store.database import writer_engine
+from gateway.store.entries import BedCommandRefused, Checkpoint, Discharge, Standby
 from gateway.store.outbox import Lane, OutboxReader
 from gateway.store.recorder import MAX_QUEUED_FRAMES
+from gateway.store.transactions import StoreWriter
 from tests.ward.bench import DEVICE, SESSION, heart, next_boot, seal
 from tests.ward.links import FakeLink, status
 
@@ -279,3 +281,23 @@ def test_late_signal_is_analysed_in_the_background(with_ward):
         working.cancel()
 
     with_ward(scenario)
+
+
+def test_an_alarm_whose_finding_a_restart_could_not_take_up_ends(with_ward, tmp_path):
+    async def before(bench):
+        link = await connect(bench)
+        await admitted(bench, link)
+        ecg = heart(60.0, rr_s=0.35)
+        stream(bench, link, range(1, 60), ecg)
+        assert [alarm.kind for alarm in only_bed(bench).open_alarms] == [AlarmKind.TACHYCARDIA]
+        await bench.until(lambda: bool(bench.reader.open_alarms()))
+
+    async def after(bench):
+        assert only_bed(bench).open_alarms == ()
+        await bench.until(lambda: not bench.reader.open_alarms())
+
+    with_ward(before)
+    writer = StoreWriter(writer_engine(tmp_path / "gateway.sqlite3"), now=lambda: 0.0)
+    writer.write([Checkpoint(SESSION, b"of another version")])
+    writer.close()
+    with_ward(after)
