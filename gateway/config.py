@@ -13,6 +13,18 @@ from typing import Any
 LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
+class ListenAddressRefused(ValueError):
+    """The page would have been open to the network; `host` is what was asked for."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"[dashboard] host = {host!r} is refused: without sign-in and TLS the page listens on "
+            f"this machine alone. Use one of {', '.join(LOOPBACK_HOSTS)}; from another computer "
+            "reach it through `ssh -L 8080:127.0.0.1:8080 GATEWAY`."
+        )
+        self.host = host
+
+
 def bounded(default: Any, *, low: float, high: float) -> Any:
     """A number that the file may set from `low` to `high`, both included."""
     return field(default=default, metadata={"low": low, "high": high})

@@ -11,15 +11,13 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway import __version__
 from gateway.bed_commands import bed_commands
 from gateway.config import GatewayConfig
 from gateway.control import SOCKET_NAME, ControlServer
 from gateway.counters import Counters
-from gateway.dashboard.app import create_app
-from gateway.dashboard.context import Health, SensorHealth
-from gateway.dashboard.server import DashboardServer
 from gateway.live_view import LiveView
 from gateway.messages import device_name
 from gateway.radio.ble import BleSource
@@ -41,6 +39,10 @@ from gateway.watchdog import (
     sd_notify,
     watchdog_interval_s,
 )
+
+if TYPE_CHECKING:
+    from gateway.dashboard.context import Health
+    from gateway.dashboard.server import DashboardServer
 
 log = logging.getLogger(__name__)
 
@@ -88,15 +90,7 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
         ward.resume()
         stack.callback(ward.stop)
 
-        app = create_app(
-            live_view,
-            reader,
-            _health_report(ward, recorder),
-            counters.render,
-            acknowledge_command=f"{_own_command()} alarms --state-directory"
-            f" {config.state_directory} acknowledge",
-        )
-        dashboard = DashboardServer(config.dashboard, app)
+        dashboard = _open_dashboard(config, live_view, reader, ward, recorder, counters)
         dashboard.start()
         stack.callback(dashboard.stop)
         stack.callback(live_view.close)
@@ -120,12 +114,6 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
     log.info("gateway has stopped")
 
 
-def _own_command() -> str:
-    """How this gateway was called, for people to call it again."""
-    program = Path(sys.argv[0])
-    return f"{sys.executable} -m gateway" if program.name == "__main__.py" else sys.argv[0]
-
-
 def _report(opened: OpenedStore) -> None:
     if opened.set_aside is not None:
         log.error(
@@ -134,7 +122,33 @@ def _report(opened: OpenedStore) -> None:
         )
 
 
+def _open_dashboard(
+    config: GatewayConfig,
+    live_view: LiveView,
+    reader: Reader,
+    ward: Ward,
+    recorder: Recorder,
+    counters: Counters,
+) -> DashboardServer:
+    """Bind the page's address. Flask is imported here: it takes a Pi seconds."""
+    from gateway.dashboard.app import create_app
+    from gateway.dashboard.server import DashboardServer
+
+    command = f"{_own_command()} alarms --state-directory {config.state_directory} acknowledge"
+    health = _health_report(ward, recorder)
+    app = create_app(live_view, reader, health, counters.render, acknowledge_command=command)
+    return DashboardServer(config.dashboard, app)
+
+
+def _own_command() -> str:
+    """How this gateway was called, for people to call it again."""
+    program = Path(sys.argv[0])
+    return f"{sys.executable} -m gateway" if program.name == "__main__.py" else sys.argv[0]
+
+
 def _health_report(ward: Ward, recorder: Recorder) -> Callable[[], Health]:
+    from gateway.dashboard.context import Health, SensorHealth
+
     started_s = time.monotonic()
 
     def report() -> Health:

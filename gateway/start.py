@@ -7,9 +7,8 @@ import sys
 
 from gateway import log
 from gateway.beat_classifier import ModelRefused
-from gateway.config import GatewayConfig
+from gateway.config import GatewayConfig, ListenAddressRefused
 from gateway.daemon import serve
-from gateway.dashboard.server import ListenAddressRefused
 from gateway.radio.keyring import KeyringError
 from gateway.store.database import StoreTooNew
 

@@ -8,7 +8,7 @@ import threading
 from cheroot import wsgi
 from flask import Flask
 
-from gateway.config import LOOPBACK_HOSTS, DashboardConfig
+from gateway.config import LOOPBACK_HOSTS, DashboardConfig, ListenAddressRefused
 from gateway.dashboard.stream import MAX_STREAMS
 
 REQUEST_THREADS = 4  # for pages and the API, beside a thread for each stream
@@ -17,18 +17,6 @@ MAX_BODY_BYTES = 1024  # no request has a body
 SOCKET_TIMEOUT_S = 10  # a browser that takes nothing for so long is gone
 SEND_BUFFER_BYTES = 64 * 1024  # seconds of a ward's stream; the system's own would hold minutes
 SHUTDOWN_TIMEOUT_S = 3
-
-
-class ListenAddressRefused(ValueError):
-    """The page would have been open to the network; `host` is what was asked for."""
-
-    def __init__(self, host: str) -> None:
-        super().__init__(
-            f"[dashboard] host = {host!r} is refused: without sign-in and TLS the page listens on "
-            f"this machine alone. Use one of {', '.join(LOOPBACK_HOSTS)}; from another computer "
-            "reach it through `ssh -L 8080:127.0.0.1:8080 GATEWAY`."
-        )
-        self.host = host
 
 
 class DashboardServer:

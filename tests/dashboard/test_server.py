@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 
-from gateway.config import DashboardConfig
-from gateway.dashboard.server import DashboardServer, ListenAddressRefused
+from gateway.config import DashboardConfig, ListenAddressRefused
+from gateway.dashboard.server import DashboardServer
 from gateway.dashboard.stream import MAX_STREAMS
 from tests.dashboard.fake_ward import FakeHeart, FakeWard
 
