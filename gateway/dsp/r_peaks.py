@@ -82,7 +82,7 @@ class RPeakDetector:
     def _learn(self, candidate: Candidate) -> list[Candidate]:
         """Beats of the last two seconds, where no level is known or the known one finds none."""
         start = self._run_start if self._last is None else self._last.sample
-        patience_s = SILENCE_S if self._beat_heights else LEARNING_S
+        patience_s = LEARNING_S if self._last is None else SILENCE_S
         if candidate.sample - start < patience_s * self._rate:
             return []
         since = candidate.sample - LEARNING_S * self._rate

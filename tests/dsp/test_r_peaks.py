@@ -117,6 +117,18 @@ def test_the_beats_up_to_a_gap_and_from_it_on_are_found():
     np.testing.assert_allclose(seconds(detect(items), 250), beats_s, atol=0.008)
 
 
+def test_a_smaller_signal_after_a_gap_is_no_long_silence():
+    """Somebody has moved the electrodes: the rhythm is back before asystole could be called."""
+    beats_s = np.arange(0.6, 40.0, 0.8)
+    signal = ecg(250, 40.0, beats_s, noise_uv=2.0)
+    signal[5000:] /= 6.0
+    items = [block(signal[:4500], 250), Gap(4500, 500), block(signal[5000:], 250, 5000)]
+    found_s = np.array(seconds(detect(items), 250))
+    after = found_s[found_s >= 20.0]
+    assert after[0] < 22.0
+    assert np.diff(after).max() < 1.0
+
+
 @pytest.mark.parametrize("factor", [0.2, 8.0])
 def test_a_change_of_gain_costs_few_beats(factor):
     beats_s = np.arange(0.6, 40.0, 0.8)
