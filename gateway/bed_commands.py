@@ -58,7 +58,7 @@ class _Commands:
         return [
             {
                 "sensor": device_name(channel.device_id),
-                "bed": self._ward.bed_name_of(channel.device_id),
+                "bed": self._bed_name_of(channel.device_id),
                 "connected": self._ward.is_connected(channel.device_id),
                 "frames": channel.frames,
                 "last_frame_age_s": (
@@ -105,20 +105,23 @@ class _Commands:
 
     async def acknowledge(self, asked: Arguments) -> Json:
         kind = _alarm_kind(asked)
-        return sum(self._ward.acknowledge_alarm(side, kind) for side in self._sides(asked))
+        return sum(len(side.acknowledge(kind, time.time())) for side in self._sides(asked))
 
     async def pause(self, asked: Arguments) -> Json:
         seconds = asked.get("seconds", MAX_PAUSE_S)
         if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_PAUSE_S:
             raise ControlRefused(f"a pause lasts 0 to {MAX_PAUSE_S:.0f} seconds")
-        return max(
-            (self._ward.pause_audio(side, seconds) for side in self._sides(asked)), default=None
-        )
+        until_s = [side.pause_audio(time.time(), seconds) for side in self._sides(asked)]
+        return max(until_s, default=None)
+
+    def _bed_name_of(self, device_id: DeviceId) -> str | None:
+        side = self._ward.beds.of(device_id)
+        return None if side is None else side.bed.name
 
     def _sides(self, asked: Arguments) -> Sequence[Bedside]:
         """The bed that is asked for, or all."""
         if asked.get("bed") is None:
-            return self._ward.beds
+            return tuple(self._ward.beds)
         name = _name(asked)
         sides = [side for side in self._ward.beds if side.bed.name == name]
         if not sides:

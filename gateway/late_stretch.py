@@ -3,24 +3,74 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.analysis import LiveAnalysis, join
 from gateway.messages import (
     SAMPLES_PER_FRAME,
     Beat,
+    DeviceId,
     Findings,
     FrameSequence,
     Gap,
     RhythmEvent,
     SessionId,
 )
-from gateway.sensor_channel import ChannelParts, frames_of
+from gateway.radio.frame_codec import FrameRefused
+from gateway.sensor_channel import ChannelParts, SensorChannel
 from gateway.session import MissingFrames, frame_items
-from gateway.store.entries import StoredFrame
+from gateway.store.entries import Found, LateStretchAnalysed, StoredFrame
+from gateway.track import frames_of
 
 CONTEXT_S = 10.0  # stored signal on each side that warms the stages up
 FRAMES_PER_STEP = 16  # analysed between two turns of the event loop: some 10 ms
+
+
+class LateAnalysis:
+    """Looks through sessions whose late frames may fill a gap, one after the other."""
+
+    def __init__(
+        self,
+        parts: ChannelParts,
+        on_event: Callable[[DeviceId, RhythmEvent, float], None],
+        on_refused: Callable[[SessionId, FrameRefused], None],
+    ) -> None:
+        """`on_event` is told of each event with its Unix time, where the session has one."""
+        self._parts = parts
+        self._on_event = on_event
+        self._on_refused = on_refused
+        self._waiting: dict[SessionId, SensorChannel] = {}
+        self._wake = asyncio.Event()
+
+    def look(self, channel: SensorChannel, session: SessionId) -> None:
+        """Something new of the session is durable, or lost for good."""
+        self._waiting[session] = channel
+        self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                session, channel = self._waiting.popitem()
+                try:
+                    for gap in channel.gaps_filled(session):
+                        await self._analyse(session, gap)
+                except FrameRefused as refused:
+                    self._on_refused(session, refused)
+
+    async def _analyse(self, session: SessionId, gap: Gap) -> None:
+        stored = self._parts.reader.session(session)
+        assert stored is not None, "a gap belongs to a stored session"
+        found = await analyse_late_stretch(self._parts, session, stored.sample_rate_hz, gap)
+        self._parts.record(Found(session, found.beats, found.events, late=True))
+        self._parts.record(LateStretchAnalysed(session, gap.start))
+        if stored.wall_offset_s is None:
+            return
+        for event in found.events:
+            onset_s = stored.wall_offset_s + event.onset / stored.sample_rate_hz
+            self._on_event(session.device_id, event, onset_s)
 
 
 @dataclass(frozen=True, slots=True)

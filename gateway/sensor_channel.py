@@ -29,7 +29,7 @@ from gateway.messages import (
     SessionId,
 )
 from gateway.radio.frame_codec import FrameRefusal, FrameRefused
-from gateway.radio.message_codec import MAX_RANGES, Acknowledgement, HeldSession
+from gateway.radio.message_codec import Acknowledgement, HeldSession
 from gateway.radio.session_keys import SessionKeys
 from gateway.session import (
     LateFrame,
@@ -54,6 +54,7 @@ from gateway.store.entries import (
     StoredFrame,
 )
 from gateway.store.reader import Reader
+from gateway.track import Track, begun_us, frames_of
 from gateway.wall_clock import SessionClock
 
 MAX_TRACKS = 8  # sessions of one sensor that send at a time: one live, a few backlogs
@@ -83,35 +84,6 @@ class LiveSignal:
     clock: SessionClock
     items: tuple[SampleBlock | Gap, ...]
     findings: Findings
-
-
-class Track:
-    """One session's order, and which of its frames are durable or lost for good."""
-
-    def __init__(self, stored: StoredSession, order: SessionTrack, durable: SequenceRanges) -> None:
-        self.session = stored.session
-        self.sample_rate_hz = stored.sample_rate_hz
-        self.generation = stored.key_generation
-        self.order = order
-        self.settled = durable
-        self.has_late = False
-        self.begun_us = 0.0  # device time of sample 0
-        self.wall_offset_s = stored.wall_offset_s  # as rows are dated; fixed, so replay agrees
-        self.clock = SessionClock(stored.sample_rate_hz)
-        self.clock.push(0, stored.wall_offset_s or stored.first_received_s)
-
-    @property
-    def age(self) -> tuple[int, int, float]:
-        """Sessions of one sensor in order of time."""
-        return self.generation, self.session.boot_id, self.begun_us
-
-    def acknowledgement(self, resend_after_s: int) -> Acknowledgement:
-        next_expected = self.settled.first_missing()
-        above = (pair for pair in self.settled.ranges() if pair[0] > next_expected)
-        ranges = tuple(pair for pair, _ in zip(above, range(MAX_RANGES), strict=False))
-        return Acknowledgement(
-            self.session.boot_id, self.session.salt, next_expected, resend_after_s, ranges
-        )
 
 
 class SensorChannel:
@@ -243,7 +215,7 @@ class SensorChannel:
         track = self._tracks.get(frame.session) or self._stored_track(frame.session)
         if track is None:
             track = self._new_track(frame, generation, received_s)
-        track.begun_us = _begun_us(frame)
+        track.begun_us = begun_us(frame)
         return track
 
     def _new_track(self, frame: Frame, generation: int, received_s: float) -> Track:
@@ -251,7 +223,7 @@ class SensorChannel:
             frame.session, frame.sample_rate_hz, generation, received_s, None, finished=False
         )
         track = Track(start, SessionTrack(self._parts.session), SequenceRanges())
-        track.begun_us = _begun_us(frame)
+        track.begun_us = begun_us(frame)
         live = self._is_newer(track)
         if live:
             end = frame.first_sample + SAMPLES_PER_FRAME
@@ -375,7 +347,7 @@ class SensorChannel:
         if entry.frame.late:
             return Findings()
         frame, _ = self._parts.keys.open(entry.frame.sealed)
-        track.begun_us = _begun_us(frame)
+        track.begun_us = begun_us(frame)
         return analysis.push(frame_items(frame))
 
     def _record_frame(self, frame: Frame, received_s: float, late: bool = False) -> None:
@@ -397,16 +369,6 @@ class SensorChannel:
 
     def _new_analysis(self, track: Track) -> LiveAnalysis:
         return LiveAnalysis(track.sample_rate_hz, self._parts.classifier, self._parts.limits)
-
-
-def _begun_us(frame: Frame) -> float:
-    """Device time of the session's sample 0."""
-    return frame.device_time_us - 1e6 * frame.first_sample / frame.sample_rate_hz
-
-
-def frames_of(gap: Gap) -> tuple[int, int]:
-    """The first and last sequence of the frames that a gap touches."""
-    return gap.start // SAMPLES_PER_FRAME, (gap.end - 1) // SAMPLES_PER_FRAME
 
 
 def open_events(findings: Findings) -> list[RhythmEvent]:

@@ -6,7 +6,6 @@ Everything runs in the event loop. The store's commits come in through `settle`.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import time
 from collections import defaultdict
@@ -14,11 +13,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.bedside import Bedside
+from gateway.bedsides import Bedsides
 from gateway.counters import Counters
-from gateway.late_stretch import analyse_late_stretch
+from gateway.late_stretch import LateAnalysis
 from gateway.live_view import LiveView
-from gateway.messages import AlarmKind, DeviceId, Gap, SessionId, device_name
+from gateway.messages import DeviceId, SessionId, device_name
 from gateway.radio.conversation import Conversation
 from gateway.radio.frame_codec import FrameRefusal, FrameRefused
 from gateway.radio.gatt import GattCharacteristic
@@ -31,12 +30,7 @@ from gateway.radio.message_codec import (
 from gateway.radio.source import SensorLink
 from gateway.sensor_channel import ChannelParts, LiveSignal, SensorChannel, open_events
 from gateway.store.entries import (
-    AddBed,
-    Admit,
-    AssignSensor,
     BedCommand,
-    Found,
-    LateStretchAnalysed,
     SessionFinished,
 )
 from gateway.store.recorder import Recorder
@@ -92,21 +86,18 @@ class Ward:
         """`now` gives Unix seconds."""
         self._parts = parts
         self._recorder = recorder
-        self._live_view = live_view
         self._heartbeats = heartbeats
         self._auto_admit = auto_admit
         self._now = now
         self._counters: Counters = parts.counters
         self._channels: dict[DeviceId, SensorChannel] = {}
-        self._beds: dict[str, Bedside] = {}
+        self.beds = Bedsides(parts.limits, parts.reader, recorder, live_view, now)
         self._talks: dict[SensorLink, _Talk] = {}
         self._statuses: dict[DeviceId, SensorStatus] = {}
         self._due: dict[DeviceId, set[SessionId]] = defaultdict(set)
-        self._late: dict[SessionId, SensorChannel] = {}  # whose late frames may fill a gap
-        self._came_late = asyncio.Event()
+        self._late = LateAnalysis(parts, self.beds.late, self._give_up)
         self._graces: dict[DeviceId, asyncio.TimerHandle] = {}
-        self._admission = asyncio.Lock()  # the next bed's name is taken only when it is made
-        self._being_admitted: set[DeviceId] = set()
+        self._admitted: set[DeviceId] = set()  # to beds of their own
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: asyncio.Queue[BaseException] = asyncio.Queue()
 
@@ -114,7 +105,7 @@ class Ward:
 
     def resume(self) -> None:
         """Take beds, open alarms and unfinished sessions up where the store has them."""
-        self._reload_beds()
+        self.beds.reload()
         for stored in self._parts.reader.open_sessions():
             channel = self._channel(stored.session.device_id)
             try:
@@ -122,17 +113,17 @@ class Ward:
             except FrameRefused as refused:
                 self._give_up(stored.session, refused)
                 continue
-            bed = self._bed_of(channel.device_id)
+            bed = self.beds.of(channel.device_id)
             if bed is not None and channel.clock is not None:
                 bed.resume(open_events(found), channel.open_kinds, channel.clock, self._now())
-            self._look_late(channel, stored.session)
+            self._late.look(channel, stored.session)
 
     async def run(self) -> None:
         """Judge each second what time alone brings, and analyse what came late."""
         self._heartbeats.expect(STAGE, SILENCE_S)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tick())
-            group.create_task(self._analyse_late())
+            group.create_task(self._late.run())
             group.create_task(self._fail())
 
     def stop(self) -> None:
@@ -209,7 +200,7 @@ class Ward:
         self._await_grace(channel)
 
     def _deliver(self, channel: SensorChannel, signals: list[LiveSignal], now_s: float) -> None:
-        bed = self._bed_of(channel.device_id)
+        bed = self.beds.of(channel.device_id)
         if bed is None:
             self._admit(channel.device_id)
             return
@@ -255,7 +246,7 @@ class Ward:
             session = channel.sensor_holds(each)
             if session is not None:
                 self._due[device_id].add(session)
-                self._look_late(channel, session)
+                self._late.look(channel, session)
         self._acknowledge(device_id)
 
     def sensor_status(self, device_id: DeviceId, status: SensorStatus) -> None:
@@ -272,7 +263,7 @@ class Ward:
             self._due[session.device_id].add(session)
             self._acknowledge(session.device_id)
             if channel.has_late(session):
-                self._look_late(channel, session)
+                self._late.look(channel, session)
         for conflict in commit.conflicts:
             self._counters.add("ecg_frame_conflicts_total")
             log.error(
@@ -293,46 +284,9 @@ class Ward:
             self._heartbeats.beat(STAGE)
             if not self._recorder.health.running:
                 raise RuntimeError("the recorder has ended")
-            now_s = self._now()
-            for bed in self._beds.values():
-                bed.tick(now_s)
+            self.beds.tick()
 
-    def _look_late(self, channel: SensorChannel, session: SessionId) -> None:
-        self._late[session] = channel
-        self._came_late.set()
-
-    async def _analyse_late(self) -> None:
-        while True:
-            await self._came_late.wait()
-            while self._late:
-                session, channel = self._late.popitem()
-                await self._analyse_gaps(channel, session)
-            self._came_late.clear()
-
-    async def _analyse_gaps(self, channel: SensorChannel, session: SessionId) -> None:
-        try:
-            for gap in channel.gaps_filled(session):
-                await self._analyse_gap(channel, session, gap)
-        except FrameRefused as refused:
-            self._give_up(session, refused)
-
-    async def _analyse_gap(self, channel: SensorChannel, session: SessionId, gap: Gap) -> None:
-        stored = self._parts.reader.session(session)
-        assert stored is not None, "a gap belongs to a stored session"
-        found = await analyse_late_stretch(self._parts, session, stored.sample_rate_hz, gap)
-        self._parts.record(Found(session, found.beats, found.events, late=True))
-        self._parts.record(LateStretchAnalysed(session, gap.start))
-        bed = self._bed_of(channel.device_id)
-        for event in found.events:
-            if bed is not None and stored.wall_offset_s is not None:
-                onset_s = stored.wall_offset_s + event.onset / stored.sample_rate_hz
-                bed.late(event, onset_s, self._now())
-
-    # Beds.
-
-    @property
-    def beds(self) -> Sequence[Bedside]:
-        return tuple(self._beds.values())
+    # Who is there.
 
     @property
     def channels(self) -> Sequence[SensorChannel]:
@@ -341,57 +295,25 @@ class Ward:
     def is_connected(self, device_id: DeviceId) -> bool:
         return any(talk.device_id == device_id for talk in self._talks.values())
 
-    async def command(self, *commands: BedCommand) -> None:
-        """Do bed commands in order; raises BedCommandRefused."""
+    async def command(self, command: BedCommand) -> None:
+        """Change the beds; raises BedCommandRefused."""
         try:
-            for command in commands:
-                await asyncio.wrap_future(self._recorder.command(command))
+            await self.beds.command(command)
         finally:
-            self._reload_beds()
-
-    def bed_name_of(self, device_id: DeviceId) -> str | None:
-        bed = self._bed_of(device_id)
-        return None if bed is None else bed.bed.name
-
-    def acknowledge_alarm(self, bed: Bedside, kind: AlarmKind | None) -> int:
-        return len(bed.acknowledge(kind, self._now()))
-
-    def pause_audio(self, bed: Bedside, seconds: float) -> float:
-        return bed.pause_audio(self._now(), seconds)
-
-    def _reload_beds(self) -> None:
-        now_s = self._now()
-        open_alarms = self._parts.reader.open_alarms()
-        for bed in self._parts.reader.beds():
-            known = self._beds.get(bed.name)
-            if known is not None:
-                known.change(bed, now_s)
-                continue
-            alarms = [stored.alarm for stored in open_alarms if stored.bed == bed.id]
-            self._beds[bed.name] = Bedside(
-                bed, self._parts.limits, alarms, self._parts.record, self._live_view, now_s
-            )
-        for device_id in self._channels:
-            self._show_sensor(device_id)
+            for device_id in self._channels:
+                self._show_sensor(device_id)
 
     def _admit(self, device_id: DeviceId) -> None:
-        if not self._auto_admit or device_id in self._being_admitted:
-            return
-        self._being_admitted.add(device_id)
-        self._spawn(self._admit_new(device_id))
+        if self._auto_admit and device_id not in self._admitted:
+            self._admitted.add(device_id)
+            self._spawn(self._admit_new(device_id))
 
     async def _admit_new(self, device_id: DeviceId) -> None:
-        async with self._admission:
-            names = (f"Bed {number}" for number in itertools.count(1))
-            bed = next(name for name in names if name not in self._beds)
-            now_s = self._now()
-            await self.command(AddBed(bed), AssignSensor(device_id, bed, now_s), Admit(bed, now_s))
-
-    def _bed_of(self, device_id: DeviceId) -> Bedside | None:
-        return next((bed for bed in self._beds.values() if bed.bed.device_id == device_id), None)
+        await self.beds.admit_sensor(device_id)
+        self._show_sensor(device_id)
 
     def _show_sensor(self, device_id: DeviceId) -> None:
-        bed = self._bed_of(device_id)
+        bed = self.beds.of(device_id)
         if bed is not None:
             connected = self.is_connected(device_id)
             bed.sensor(connected, self._statuses.get(device_id), self._now())

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from gateway.config import RadioConfig
 from gateway.counters import Counters
 from gateway.messages import device_name
-from gateway.radio.ble_link import BleLink
+from gateway.radio.ble_link import CLOSED, BleLink
 from gateway.radio.ble_placement import MAX_HEARD, Placement, Verdict
 from gateway.radio.ble_retries import RadioError, retry_delay_s
 from gateway.radio.bleak_port import Adapter, Advertisement, radio_call
@@ -143,6 +143,8 @@ class _AdapterRadio:
             reason = await link.serve(self._listener, status)
             self._counters.add("ecg_link_ends_total", reason=reason)
             log.info("sensor %s of %s: link ended, %s", link.name, link.adapter, reason)
+            if reason == CLOSED:
+                self._placement.shun(address, asyncio.get_running_loop().time())
             await asyncio.sleep(AFTER_DISCONNECT_S)
         except RadioError as error:
             await asyncio.sleep(self._count_failure(link, address, error))

@@ -24,6 +24,7 @@ from gateway.radio.pieces import Reassembler, cut
 from gateway.radio.silence import SilenceTimer
 from gateway.radio.source import LinkListener, LinkLost
 
+CLOSED = "closed"  # the reason of a link that the gateway itself has ended
 LINK_SILENCE_S = max(5.0, 3 * SAMPLES_PER_FRAME / min(LEGAL_SAMPLE_RATES_HZ))
 MAX_WAITING_PIECES = 1024  # 40 frames at the least MTU; the event loop takes them at once
 
@@ -94,7 +95,7 @@ class BleLink:
         await self._write(CONTROL_UUID, message, response=True)
 
     async def close(self) -> None:
-        self._finish("closed")
+        self._finish(CLOSED)
 
     async def _write(self, uuid: str, message: bytes, response: bool) -> None:
         async with self._writing, self._until_lost():

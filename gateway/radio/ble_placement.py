@@ -9,6 +9,7 @@ from gateway.config import RadioConfig
 
 SETTLING_S = 0.5  # between the first advertisement and the choice, so that each adapter hears it
 HEARD_RECENTLY_S = 10.0  # an adapter that did not hear a sensor for so long is out of its range
+SHUNNED_S = 60.0  # somebody who pairs the sensor meanwhile sees it come within a minute
 MAX_HEARD = 256  # far past a ward; addresses that strangers make up must not fill the memory
 
 
@@ -30,11 +31,14 @@ class Placement:
         self._heard_s: dict[tuple[str, str], float] = {}
         self._placed: dict[str, str] = {}
         self._refused: set[str] = set()
+        self._shunned_until_s: dict[str, float] = {}
 
     def claim(self, address: str, name: str, adapter: str, now_s: float) -> Verdict:
         """May `adapter`, which has just heard the sensor, connect to it now?"""
         if address in self._placed:
             return Verdict.TAKEN
+        if now_s < self._shunned_until_s.get(address, now_s):
+            return Verdict.WAIT
         self._hear(address, adapter, now_s)
         if not self._may_carry(name, adapter) or not self._settled(address, name, now_s):
             return Verdict.WAIT
@@ -52,6 +56,12 @@ class Placement:
         """The sensor's link has ended, or never came to be."""
         del self._placed[address]
         self._first_heard_s.pop(address, None)
+
+    def shun(self, address: str, now_s: float) -> None:
+        """Whoever takes the frames has closed this link, as of a sensor that is not paired."""
+        if len(self._shunned_until_s) >= MAX_HEARD:
+            self._shunned_until_s.clear()
+        self._shunned_until_s[address] = now_s + SHUNNED_S
 
     def _hear(self, address: str, adapter: str, now_s: float) -> None:
         if len(self._first_heard_s) >= MAX_HEARD and address not in self._first_heard_s:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.config import RadioConfig
-from gateway.radio.ble_placement import MAX_HEARD, SETTLING_S, Placement, Verdict
+from gateway.radio.ble_placement import MAX_HEARD, SETTLING_S, SHUNNED_S, Placement, Verdict
 
 
 def test_the_only_adapter_is_granted_at_once_and_only_once() -> None:
@@ -70,3 +70,12 @@ def test_made_up_addresses_do_not_fill_the_memory() -> None:
     for number in range(3 * MAX_HEARD):
         placement.claim(str(number), "stranger", "hci0", 0.0)
         assert len(placement._heard_s) <= MAX_HEARD
+
+
+def test_a_sensor_whose_link_was_closed_is_left_alone_for_a_minute() -> None:
+    placement = Placement(RadioConfig())
+    assert placement.claim("A", "a", "hci0", 0.0) is Verdict.GRANTED
+    placement.release("A")
+    placement.shun("A", 10.0)
+    assert placement.claim("A", "a", "hci0", 10.0 + SHUNNED_S - 0.1) is Verdict.WAIT
+    assert placement.claim("A", "a", "hci0", 10.0 + SHUNNED_S) is Verdict.GRANTED

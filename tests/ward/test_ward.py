@@ -189,7 +189,7 @@ def test_a_heart_that_stops_raises_a_lethal_alarm_that_is_stored_and_sent(with_w
         assert stored.stay == only_bed(bench).bed.stay
         (row,) = OutboxReader(bench.store).pending(Lane.ALARM, after_id=0, limit=10)
         assert json.loads(row.payload)["alarm"] == "asystole"
-        assert bench.ward.acknowledge_alarm(only_bed(bench), AlarmKind.ASYSTOLE) == 1
+        assert len(only_bed(bench).acknowledge(AlarmKind.ASYSTOLE, bench.now_s)) == 1
         assert only_bed(bench).open_alarms[0].state is AlarmState.ACKNOWLEDGED
 
     with_ward(scenario)
