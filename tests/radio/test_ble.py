@@ -124,7 +124,11 @@ def test_commands_are_answered_and_a_new_rate_is_a_new_session() -> None:
     asyncio.run(scenario())
 
 
-def test_a_closed_link_is_made_anew() -> None:
+def test_a_link_that_the_gateway_closed_is_made_anew_only_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.radio.ble_placement.SHUNNED_S", 3.0)
+
     async def scenario() -> None:
         ward = SimulatedWard()
         ward.add(1)
@@ -132,7 +136,9 @@ def test_a_closed_link_is_made_anew() -> None:
             await gateway.until(lambda: len(gateway.links) == 1)
             await gateway.links[0].close()
             await gateway.until(lambda: gateway.ends == ["closed"])
+            closed_s = asyncio.get_running_loop().time()
             await gateway.until(lambda: len(gateway.links) == 1)
+            assert asyncio.get_running_loop().time() - closed_s > 2.5
 
     asyncio.run(scenario())
 
