@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,10 +72,12 @@ def fft_magnitude(
     return _frequencies_hz(amplitude_uv.size, sample_rate_hz), magnitude
 
 
+@cache
 def _frequencies_hz(size: int, sample_rate_hz: int) -> NDArray[np.float64]:
     return np.arange(size // 2 + 1, dtype=np.float64) * (sample_rate_hz / size)
 
 
+@cache
 def _hann(size: int) -> NDArray[np.float64]:
     """The periodic form, which spectra want."""
     window: NDArray[np.float64] = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(size) / size)
