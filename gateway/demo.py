@@ -146,4 +146,5 @@ def _config(
 
 def _adapters(sensors: int, address: str) -> tuple[str, ...]:
     """As many virtual adapters as the sensors need."""
-    return tuple(f"virtual:{address}" for _ in range(-(-sensors // SENSORS_PER_ADAPTER)))
+    count = -(-sensors // SENSORS_PER_ADAPTER)
+    return tuple(f"virtual:{address}#{number}" for number in range(1, count + 1))

@@ -59,7 +59,8 @@ def bench_stages(steps: np.ndarray) -> None:
     with tempfile.TemporaryDirectory() as folder:
         cpu_s = asyncio.run(_push_all(Path(folder), sealed))
     print(f"all stages: {seconds / cpu_s:.0f} patient-seconds a CPU-second (goal: 300)")
-    print(f"            {1000 * cpu_s / (len(sealed) - WARM_UP_FRAMES):.2f} ms of CPU a frame of 187 samples\n")
+    frame_ms = 1000 * cpu_s / (len(sealed) - WARM_UP_FRAMES)
+    print(f"            {frame_ms:.2f} ms of CPU a frame of 187 samples\n")
 
 
 async def _push_all(folder: Path, sealed: list[bytes]) -> float:

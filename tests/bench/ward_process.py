@@ -14,11 +14,12 @@ from tests.end_to_end.processes import Gateway, Simulator, free_port, pair
 
 SENSORS = 8
 SECONDS = 60.0
+FRESH_S = 3.0
 
 CONFIG = """
 state_directory = "{folder}/state"
 [radio]
-adapters = ["virtual:{address}", "virtual:{address}"]
+adapters = ["virtual:{address}#1", "virtual:{address}#2"]
 [keyring]
 key_file = "{folder}/keyring-key"
 [dashboard]
@@ -54,6 +55,8 @@ def _measure(gateway: Gateway, config: str) -> None:
     status = Path(f"/proc/{gateway.process.pid}/status").read_text()
     peak_mb = int(status.split("VmHWM:")[1].split()[0]) / 1024
     cpu_s = _cpu_s(gateway.process.pid)
+    streaming = _streaming_sensors(port)
+    assert streaming == SENSORS, f"only {streaming} sensors stream"
     print(f"daemon: {SENSORS} sensors, one page open, {SECONDS:.0f} s of real time")
     print(f"        peak memory {peak_mb:.0f} MB (goal: 150), CPU {cpu_s:.1f} s with the start")
     print(
@@ -85,6 +88,14 @@ def stream_latencies_ms(port: int, seconds: float) -> list[float]:
         ]
     connection.close()
     return latencies_ms
+
+
+def _streaming_sensors(port: int) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/healthz")
+    sensors = json.loads(connection.getresponse().read())["sensors"].values()
+    connection.close()
+    return sum(sensor["last_frame_age_s"] < FRESH_S for sensor in sensors)
 
 
 def _cpu_s(pid: int) -> float:
