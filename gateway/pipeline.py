@@ -138,6 +138,8 @@ class Pipeline:
 
     def _take(self, item: SampleBlock | Gap, filtered: SampleBlock | Gap, found: _Found) -> None:
         deadline = self._rhythm.deadline
+        if isinstance(item, SampleBlock) and item.lead_off:
+            self._rr.push_unseen(item.start, item.end)
         peaks = self._detector.push(item)
         self._take_peaks(peaks)
         self._windows.extend(self._cutter.push(filtered))

@@ -11,6 +11,7 @@ RATE_INTERVALS = 8  # heart rate is the mean of the last eight, as bedside monit
 MIN_RATE_INTERVALS = 2  # one interval may be an ectopic beat's; two are a first rate
 SILENCE_S = 3.0  # no beat for this long is no rate: 20 bpm, below any rate that is shown
 SILENCE_INTERVALS = 2.0  # ... unless the rhythm itself is that slow
+REMEMBERED_UNSEEN = 16  # stretches; a peak is decided at most seconds after its sample
 REMEMBERED_BEATS = 64  # over 12 s at 300 bpm, more than any stage asks back
 
 
@@ -20,17 +21,27 @@ class RRSeries:
     def __init__(self, sample_rate_hz: int) -> None:
         self._sample_rate_hz = sample_rate_hz
         self._last_peak: int | None = None
+        self._unseen: deque[tuple[int, int]] = deque(maxlen=REMEMBERED_UNSEEN)
         # (sample, RR that ends there in ms); None is a break: a gap, or the beat after one
         self._marks: deque[tuple[int, float | None]] = deque(maxlen=REMEMBERED_BEATS)
 
     def push_peak(self, peak: RPeak) -> float | None:
         """The RR interval that ends at `peak`, ms; None for the first beat after a break."""
         rr_ms = None
-        if self._last_peak is not None:
+        if self._last_peak is not None and self._is_seen(self._last_peak, peak.sample):
             rr_ms = 1000.0 * (peak.sample - self._last_peak) / self._sample_rate_hz
         self._last_peak = peak.sample
         self._marks.append((peak.sample, rr_ms))
         return rr_ms
+
+    def push_unseen(self, start: SampleIndex, end: SampleIndex) -> None:
+        """No electrode saw start ≤ sample < end: no interval reaches into it.
+
+        Must be known before the peaks that were decided from its samples are pushed.
+        """
+        if self._unseen and self._unseen[-1][1] == start:
+            start = SampleIndex(self._unseen.pop()[0])
+        self._unseen.append((start, end))
 
     def push_gap(self, gap: Gap) -> None:
         """Break the series. The peaks before the gap must have been pushed."""
@@ -54,3 +65,6 @@ class RRSeries:
         if silence_s > max(SILENCE_S, SILENCE_INTERVALS * mean_s):
             return None
         return 60.0 / mean_s
+
+    def _is_seen(self, first: int, last: int) -> bool:
+        return all(end <= first or start >= last for start, end in self._unseen)

@@ -23,6 +23,14 @@ def test_no_interval_spans_a_gap():
     assert beats(series, 4.0, 5.0) == [None, 1000.0]
 
 
+def test_no_interval_reaches_into_what_no_electrode_saw():
+    series = RRSeries(RATE)
+    beats(series, 1.0, 2.0)
+    series.push_unseen(600, 700)
+    series.push_unseen(700, 900)
+    assert beats(series, 2.3, 3.0, 4.0, 5.0) == [pytest.approx(300.0), None, None, 1000.0]
+
+
 def test_the_rate_is_that_of_eight_intervals():
     series = RRSeries(RATE)
     beats(series, *range(1, 8), *(7 + 0.5 * k for k in range(1, 9)))

@@ -80,6 +80,17 @@ def test_heart_rate_of_each_second():
     assert settled == pytest.approx([75.0] * len(settled), abs=0.5)
 
 
+def test_no_rate_rests_on_the_time_with_a_lead_off():
+    """Six seconds of beats, eight with a lead off, then beats again."""
+    beats_s = [*np.arange(0.5, 6.0, 0.8), *np.arange(14.5, 24.0, 0.8)]
+    items = list(cut([ecg_block(24, beats_s)], [6 * RATE, 14 * RATE]))
+    items[1] = replace(items[1], lead_off=True)
+    found = run(make_pipeline(RATE), items)
+    rates = [second.heart_rate_bpm for second in found.vitals]
+    assert all(rate is None or rate == pytest.approx(75.0, abs=1.0) for rate in rates)
+    assert rates[18] == pytest.approx(75.0, abs=1.0)
+
+
 def test_a_beat_whose_window_meets_a_gap_has_no_label_and_the_next_no_rr():
     block = ecg_block(30, REGULAR_S)
     before, lost, after = cut([block], (round(10.6 * RATE), round(12.6 * RATE)))
