@@ -127,10 +127,12 @@ def _set_aside(path: Path) -> Path:
 
 def _migrate(path: Path) -> None:
     engine = writer_engine(path)
-    with engine.begin() as connection:
-        if _revision(connection) != SCHEMA_REVISION:
-            _upgrade(connection, path)
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            if _revision(connection) != SCHEMA_REVISION:
+                _upgrade(connection, path)
+    finally:
+        engine.dispose()
 
 
 def _revision(connection: Connection) -> str | None:

@@ -6,12 +6,20 @@ from pathlib import Path
 import pytest
 
 from tests.cloud_sync.brokers import MOSQUITTO, Authority, Mosquitto, Subscriber
+from tests.cloud_sync.fakes import open_logs
 
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """The clinic's own certificate authority."""
     return Authority(tmp_path_factory.mktemp("clinic-ca"), "clinic")
+
+
+@pytest.fixture(autouse=True)
+def _close_logs() -> Iterator[None]:
+    yield
+    while open_logs:
+        open_logs.pop().close()
 
 
 @pytest.fixture

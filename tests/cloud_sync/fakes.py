@@ -89,12 +89,16 @@ class ScriptedPublisher:
         return [envelope.message_id for envelope in self.published]
 
 
+open_logs: list[DeliveryLog] = []  # of the test's benches; closed after it
+
+
 class Bench:
     """An uploader with its parts in the test's hand; a wait is 10 s, then 20 s, 30 s …"""
 
     def __init__(self, directory: Path, outbox: Outbox, publisher: Publisher) -> None:
         self.clock = ManualClock()
         self.delivery_log = DeliveryLog(directory / "delivered.sqlite3")
+        open_logs.append(self.delivery_log)
         self.uploader = Uploader(
             "ward-3",
             outbox,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from contextlib import closing
 
 import pytest
 
@@ -187,7 +188,8 @@ def test_a_heart_that_stops_raises_a_lethal_alarm_that_is_stored_and_sent(with_w
         await bench.until(lambda: bool(bench.reader.open_alarms()))
         (stored,) = bench.reader.open_alarms()
         assert stored.stay == only_bed(bench).bed.stay
-        (row,) = OutboxReader(bench.store).pending(Lane.ALARM, after_id=0, limit=10)
+        with closing(OutboxReader(bench.store)) as outbox:
+            (row,) = outbox.pending(Lane.ALARM, after_id=0, limit=10)
         assert json.loads(row.payload)["alarm"] == "asystole"
         assert len(only_bed(bench).acknowledge(AlarmKind.ASYSTOLE, bench.now_s)) == 1
         assert only_bed(bench).open_alarms[0].state is AlarmState.ACKNOWLEDGED
