@@ -27,6 +27,7 @@ exit codes:
 """
 
 Run = Callable[[argparse.Namespace], int]
+Build = Callable[[argparse.ArgumentParser], Run]
 
 
 def _check_config(parser: argparse.ArgumentParser) -> Run:
@@ -72,29 +73,28 @@ def _pair(parser: argparse.ArgumentParser) -> Run:
     return pair.run
 
 
-def _sensors(parser: argparse.ArgumentParser) -> Run:
-    ward_commands.add_sensors(parser)
-    return ward_commands.run
+def _ward(add_arguments: Callable[[argparse.ArgumentParser], None]) -> Build:
+    def build(parser: argparse.ArgumentParser) -> Run:
+        add_arguments(parser)
+        return ward_commands.run
+
+    return build
 
 
-def _beds(parser: argparse.ArgumentParser) -> Run:
-    ward_commands.add_beds(parser)
-    return ward_commands.run
-
-
-def _alarms(parser: argparse.ArgumentParser) -> Run:
-    ward_commands.add_alarms(parser)
-    return ward_commands.run
-
-
-COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], Run]]] = {
+COMMANDS: dict[str, tuple[str, Build]] = {
     "run": ("run the gateway; the unit's way, or in a terminal until Ctrl-C", _run),
     "demo": ("run the gateway with virtual sensors on this machine", _demo),
     "analyse": ("find beats, rhythm and alarms in WFDB records, as fast as it goes", _analyse),
     "pair": ("put a sensor's root key into the keyring", _pair),
-    "sensors": ("list the running gateway's sensors", _sensors),
-    "beds": ("list beds; add, admit, discharge, standby, resume, assign, release", _beds),
-    "alarms": ("list open alarms; acknowledge them or pause their sound", _alarms),
+    "sensors": ("list the running gateway's sensors", _ward(ward_commands.add_sensors)),
+    "beds": (
+        "list beds; add, admit, discharge, standby, resume, assign, release",
+        _ward(ward_commands.add_beds),
+    ),
+    "alarms": (
+        "list open alarms; acknowledge them or pause their sound",
+        _ward(ward_commands.add_alarms),
+    ),
     "check-config": (f"check a configuration file ({DEFAULT_PATH})", _check_config),
 }
 

@@ -65,8 +65,12 @@ def run(arguments: argparse.Namespace) -> int:
         state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         key_file = state_directory / "keyring-key"
         root_keys = _pair(state_directory, key_file, arguments.sensors)
-        with _simulator(_specs(arguments), root_keys, state_directory) as address:
-            return run_gateway(_config(arguments, state_directory, key_file, address))
+        try:
+            with _simulator(_specs(arguments), root_keys, state_directory) as address:
+                return run_gateway(_config(arguments, state_directory, key_file, address))
+        except DemoFailed as failure:
+            print(f"ecg-gateway demo: {failure}", file=sys.stderr)
+            return 1
 
 
 def _sensors(text: str) -> int:
