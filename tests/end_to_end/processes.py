@@ -23,7 +23,7 @@ class LineReader:
     """A process's output, line by line, without blocking it."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.lines: queue.Queue[str] = queue.Queue()
+        self.lines: queue.Queue[str | None] = queue.Queue()  # None: there are no more
         assert process.stdout is not None
         self._stream = process.stdout
         self._thread = threading.Thread(target=self._read)
@@ -32,6 +32,7 @@ class LineReader:
     def _read(self) -> None:
         for line in self._stream:
             self.lines.put(line.rstrip("\n"))
+        self.lines.put(None)
 
     def close(self) -> None:
         """The process has ended."""
@@ -39,11 +40,11 @@ class LineReader:
         self._stream.close()
 
     def wait_for(self, prefix: str, timeout_s: float = ANSWER_S) -> str:
-        """The next line that starts so; others are dropped. Raises queue.Empty."""
-        while True:
-            line = self.lines.get(timeout=timeout_s)
+        """The next line that starts so; others are dropped. Raises queue.Empty or EOFError."""
+        while (line := self.lines.get(timeout=timeout_s)) is not None:
             if line.startswith(prefix):
                 return line
+        raise EOFError(f"the process ended before it said {prefix!r}")
 
 
 class Simulator:
@@ -100,7 +101,10 @@ class Gateway:
                 text=True,
             )
         self._output = LineReader(self.process)
-        self._output.wait_for("The page is at ", timeout_s=2 * ANSWER_S)
+        try:
+            self._output.wait_for("The page is at ", timeout_s=2 * ANSWER_S)
+        except EOFError as error:
+            raise RuntimeError((self.folder / "gateway.log").read_text()[-2000:]) from error
 
     def kill(self) -> None:
         """As a power cut would, without a chance to write anything."""
