@@ -356,7 +356,6 @@ class SensorChannel:
         )
 
     def _record_findings(self, track: Track, findings: Findings) -> None:
-        self.beats += len(findings.beats)
         if findings.beats or findings.events:
             self._parts.record(Found(track.session, findings.beats, findings.events))
         for minute in findings.minutes:
@@ -365,6 +364,7 @@ class SensorChannel:
     def _signal(
         self, track: Track, items: tuple[SampleBlock | Gap, ...], findings: Findings
     ) -> LiveSignal:
+        self.beats += len(findings.beats)
         return LiveSignal(track.session, track.sample_rate_hz, track.clock, items, findings)
 
     def _new_analysis(self, track: Track) -> LiveAnalysis:

@@ -161,6 +161,14 @@ def test_a_checkpoint_that_does_not_fit_is_counted_and_the_journal_goes_on(bench
     assert max(beat.r_sample for beat in bench.beats()) > 50 * SAMPLES_PER_FRAME
 
 
+def test_beats_of_a_replay_are_not_counted_again(bench):
+    bench.send(range(40))
+    bench.commit()
+    assert bench.channel.beats > 20
+    bench.restart()
+    assert bench.channel.beats == 0
+
+
 def test_an_orderly_stop_saves_the_analysis(bench):
     bench.send(range(10))
     bench.channel.save()
