@@ -13,6 +13,8 @@ from bumble.device import Connection, Device
 from bumble.gatt import Characteristic, CharacteristicValue, Service
 from bumble.hci import Address, HCI_ErrorCode
 from bumble.link import LocalLink
+from bumble.profiles.battery_service import BatteryService
+from bumble.profiles.device_information_service import DeviceInformationService
 
 from gateway.messages import DeviceId
 from gateway.radio.gatt import (
@@ -25,7 +27,9 @@ from gateway.radio.gatt import (
 )
 from gateway.radio.message_codec import MAX_MESSAGE_BYTES
 from gateway.radio.pieces import Reassembler, cut
+from gateway.simulator.virtual_sensor import BATTERY_PERCENT, FIRMWARE_VERSION
 
+MODEL_NUMBER = "virtual ECG sensor"
 ADVERTISING_INTERVAL_MS = 100
 ACL_BYTES = 251  # what an ESP32 with data length extension offers; Bumble's default is 27
 
@@ -86,7 +90,7 @@ class Peripheral:
         self._connection: Connection | None = None
         self._reassemblers: list[Reassembler] = []
         self.wants_frames = False
-        self._add_service()
+        self._add_services()
         self._device.on(Device.EVENT_CONNECTION, self._on_connection)
 
     async def power_on(self) -> None:
@@ -131,7 +135,7 @@ class Peripheral:
             return []
         return cut(message, self._connection.att_mtu - ATT_HEADER_BYTES, low_byte)
 
-    def _add_service(self) -> None:
+    def _add_services(self) -> None:
         properties = Characteristic.Properties
         readable, writeable = Characteristic.READABLE, Characteristic.WRITEABLE
         self._frames = Characteristic[bytes](FRAMES_UUID, properties.NOTIFY, readable)
@@ -149,7 +153,16 @@ class Peripheral:
         )
         self._frames.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
         table = [self._frames, acknowledge, self._control, self._status]
-        self._device.add_service(Service(SERVICE_UUID, table))
+        firmware_revision = ".".join(map(str, FIRMWARE_VERSION))
+        self._device.add_services(
+            [
+                Service(SERVICE_UUID, table),
+                DeviceInformationService(
+                    model_number=MODEL_NUMBER, firmware_revision=firmware_revision
+                ),
+                BatteryService(lambda _: BATTERY_PERCENT),
+            ]
+        )
 
     def _gathering(self) -> CharacteristicValue[bytes]:
         reassembler = Reassembler(MAX_MESSAGE_BYTES)

@@ -40,6 +40,7 @@ from gateway.radio.message_codec import (
 from gateway.simulator.outbox import Outbox
 
 FIRMWARE_VERSION = (0, 1, 0)
+BATTERY_PERCENT = 100  # it lives on this machine's power
 STRANGER_TIMEOUT_S = 10.0  # a central that sent nothing valid and sealed by then is dropped
 MAX_ENDED_SESSIONS = 64  # of which the sensor still knows where they ended
 
@@ -119,7 +120,9 @@ class VirtualSensor:
         if self.sampling:
             flags |= StatusFlags.SAMPLING
         rate_millihertz = 1000 * self.sample_rate_hz
-        return SensorStatus(FIRMWARE_VERSION, self.session, rate_millihertz, None, flags).encode()
+        return SensorStatus(
+            FIRMWARE_VERSION, self.session, rate_millihertz, BATTERY_PERCENT, flags
+        ).encode()
 
     def sampled(self, steps: NDArray[np.int16], flags: FrameFlags, device_time_us: int) -> None:
         """Seal 187 samples into the session's next frame: the one time that it is sealed."""
