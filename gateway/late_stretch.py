@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.analysis import LiveAnalysis, join
+from gateway.analysis import LiveAnalysis
 from gateway.messages import (
     SAMPLES_PER_FRAME,
     Beat,
@@ -15,6 +15,8 @@ from gateway.messages import (
     FrameSequence,
     Gap,
     RhythmEvent,
+    RhythmKind,
+    SampleIndex,
     SessionId,
 )
 from gateway.radio.frame_codec import FrameRefused
@@ -95,21 +97,33 @@ async def analyse_late_stretch(
         return LateFindings((), ())
     context = round(CONTEXT_S * sample_rate_hz / SAMPLES_PER_FRAME)
     analysis = LiveAnalysis(sample_rate_hz, parts.classifier, parts.limits)
-    found = []
+    inside = _Inside(gap)
     for begin in range(max(0, first - context), last + context + 1, FRAMES_PER_STEP):
         end = min(last + context, begin + FRAMES_PER_STEP - 1)
         stored = parts.reader.frames(session, FrameSequence(begin), FrameSequence(end), until)
-        found += [_push(parts, analysis, frame) for frame in stored]
+        for frame in stored:
+            inside.take(_push(parts, analysis, frame))
         await asyncio.sleep(0)
-    return inside(gap, join([*found, analysis.finish()]))
+    inside.take(analysis.finish())
+    return LateFindings(tuple(inside.beats), tuple(inside.events.values()))
 
 
-def inside(gap: Gap, found: Findings) -> LateFindings:
-    """What lies in the gap itself; all else was found live."""
-    return LateFindings(
-        tuple(beat for beat in found.beats if gap.start <= beat.r_sample < gap.end),
-        tuple(event for event in found.events if gap.start <= event.onset < gap.end),
-    )
+class _Inside:
+    """Keeps what lies in the gap itself, each event once; all else was found live."""
+
+    def __init__(self, gap: Gap) -> None:
+        self._gap = gap
+        self.beats: list[Beat] = []
+        self.events: dict[tuple[RhythmKind, SampleIndex], RhythmEvent] = {}
+
+    def take(self, found: Findings) -> None:
+        self.beats += [beat for beat in found.beats if self._holds(beat.r_sample)]
+        for event in found.events:
+            if self._holds(event.onset):
+                self.events[event.kind, event.onset] = event
+
+    def _holds(self, sample: SampleIndex) -> bool:
+        return self._gap.start <= sample < self._gap.end
 
 
 def _push(parts: ChannelParts, analysis: LiveAnalysis, stored: StoredFrame) -> Findings:

@@ -7,6 +7,7 @@ import json
 import random
 from contextlib import closing
 
+import numpy as np
 import pytest
 
 from gateway.messages import AlarmKind, AlarmState, BedState, DeviceId, SessionId
@@ -303,3 +304,24 @@ def test_an_alarm_whose_finding_a_restart_could_not_take_up_ends(with_ward, tmp_
     writer.write([Checkpoint(SESSION, b"of another version")])
     writer.close()
     with_ward(after)
+
+
+def test_a_heart_that_stopped_in_late_signal_leaves_one_notice(with_ward):
+    async def scenario(bench):
+        link = await connect(bench)
+        await admitted(bench, link)
+        working = asyncio.get_running_loop().create_task(bench.ward.run())
+        ecg = np.concatenate([heart(30.0, stops_at_s=15.0), heart(30.0)])
+        stream(bench, link, [*range(1, 15), *range(45, 60)], ecg)
+        await asyncio.sleep(0.6)  # the grace for what is missing runs on the loop's own clock
+        stream(bench, link, [60, *range(15, 45)], ecg)
+        await bench.until(lambda: bool(only_bed(bench).open_alarms))
+        (notice,) = only_bed(bench).open_alarms
+        assert (notice.kind, notice.state) == (AlarmKind.LATE_ASYSTOLE, AlarmState.LATCHED)
+        await bench.until(lambda: bool(bench.reader.alarm_history(10)))
+        with closing(OutboxReader(bench.store)) as outbox:
+            told = outbox.pending(Lane.ALARM, after_id=0, limit=10)
+        assert [json.loads(row.payload)["state"] for row in told] == ["latched"]
+        working.cancel()
+
+    with_ward(scenario)
