@@ -40,6 +40,7 @@ PRIORITY = {
     AlarmKind.SENSOR_SILENT: AlarmPriority.MEDIUM,
     AlarmKind.LEAD_OFF: AlarmPriority.MEDIUM,
     AlarmKind.POOR_SIGNAL: AlarmPriority.LOW,
+    AlarmKind.NOT_STORED: AlarmPriority.MEDIUM,
     AlarmKind.LATE_ASYSTOLE: AlarmPriority.LOW,
 }
 LATE_NOTICES = {RhythmKind.ASYSTOLE: AlarmKind.LATE_ASYSTOLE}  # lethal: somebody must look
@@ -142,6 +143,12 @@ class AlarmBook:
             self._heard_s = now_s
         silent = self._watched and now_s - self._heard_s >= self._sensor_silent_s
         return self._raise(AlarmKind.SENSOR_SILENT, self._heard_s, now_s) if silent else []
+
+    def push_storage(self, failing: bool, at_s: float) -> list[Alarm]:
+        """Whether what is recorded can't be written just now."""
+        if not failing:
+            return self._condition_over(AlarmKind.NOT_STORED, at_s)
+        return self._raise(AlarmKind.NOT_STORED, at_s, at_s) if self._watched else []
 
     def acknowledge(self, kind: AlarmKind, at_s: float) -> list[Alarm]:
         """Somebody has seen the open alarm of this kind, if there is one."""

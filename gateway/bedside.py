@@ -99,9 +99,10 @@ class Bedside:
         """A finding in signal that came late: one notice, no live alarm."""
         self._report(self._book.notice_late(event.kind, onset_s, now_s), None, now_s)
 
-    def tick(self, now_s: float) -> None:
-        """Once a second: what time alone brings."""
-        self._report(self._book.tick(now_s), None, now_s)
+    def tick(self, store_failing: bool, now_s: float) -> None:
+        """Once a second: what time alone brings, and whether the store takes what is recorded."""
+        changed = self._book.tick(now_s) + self._book.push_storage(store_failing, now_s)
+        self._report(changed, None, now_s)
 
     def acknowledge(self, kind: AlarmKind | None, now_s: float) -> list[Alarm]:
         """Somebody has seen the alarm of this kind, or (None) all open ones."""

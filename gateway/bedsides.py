@@ -79,7 +79,7 @@ class Bedsides:
         if onset_s >= stay.admitted_s:
             bed.late(event, onset_s, self._now())
 
-    def tick(self) -> None:
-        """Once a second: what time alone brings."""
+    def tick(self, store_failing: bool) -> None:
+        """Once a second: what time alone brings, and whether the store takes what is recorded."""
         for bed in self:
-            bed.tick(self._now())
+            bed.tick(store_failing, self._now())

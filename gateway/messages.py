@@ -273,6 +273,7 @@ class AlarmKind(enum.StrEnum):
     SENSOR_SILENT = "sensor silent"
     LEAD_OFF = "lead off"
     POOR_SIGNAL = "poor signal"
+    NOT_STORED = "not stored"  # the disk refuses what is recorded
     LATE_ASYSTOLE = "late: asystole"  # found in signal that came late; "occurred at" is its onset
 
 

@@ -7,6 +7,7 @@ signal holds (`push_…`) and asked for their findings at given moments of the s
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 
 from gateway.config import AlarmLimits
@@ -32,7 +33,7 @@ MAX_BURDEN_BEATS = 300  # a minute at the 200 ms that the detector keeps between
 UNKNOWN_ENDS_S = 30.0  # then "poor signal" alarms, and the old finding is no longer claimed
 
 
-class Rule:
+class Rule(ABC):
     """One finding: its open event, and what later rules override."""
 
     def __init__(self, kind: RhythmKind, sample_rate_hz: int) -> None:
@@ -62,9 +63,9 @@ class Rule:
         """A sample at which to `decide` although no second ends there."""
         return None
 
+    @abstractmethod
     def decide(self, at: SampleIndex) -> list[RhythmEvent]:
         """Begun and ended events, given all signal before `at`."""
-        raise NotImplementedError
 
     def finish(self, at: SampleIndex) -> list[RhythmEvent]:
         """The session is over: so is what was open."""
@@ -159,13 +160,13 @@ class Fading(Rule):
             return [self._end(max(self._known_until, self._onset), at)]
         return [self._end(at, at)] if self._recovered() else []
 
+    @abstractmethod
     def _found(self) -> SampleIndex | None:
         """The finding's onset where its criterion is met."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _recovered(self) -> bool:
         """Whether the opposite is shown, by the hysteresis."""
-        raise NotImplementedError
 
 
 class RateLimit(Fading):
@@ -192,13 +193,13 @@ class RateLimit(Fading):
         if not vitals.quality.rate_usable:
             self._forget_run()
 
+    @abstractmethod
     def _is_beyond(self, rate_bpm: float) -> bool:
         """Whether the rate is beyond the limit."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _is_back(self, rate_bpm: float) -> bool:
         """Whether the rate is on the good side of the limit, hysteresis included."""
-        raise NotImplementedError
 
     def _found(self) -> SampleIndex | None:
         return self._beyond_from

@@ -279,12 +279,20 @@ class Ward:
     # Time.
 
     async def _tick(self) -> None:
+        failing_before = None
         while True:
             await asyncio.sleep(TICK_S)
             self._heartbeats.beat(STAGE)
-            if not self._recorder.health.running:
+            health = self._recorder.health
+            if not health.running:
                 raise RuntimeError("the recorder has ended")
-            self.beds.tick()
+            if health.failing_because != failing_before:
+                failing_before = health.failing_because
+                log.error(
+                    "the store fails" if failing_before else "the store works again",
+                    extra={"reason": failing_before},
+                )
+            self.beds.tick(store_failing=failing_before is not None)
 
     # Who is there.
 

@@ -203,14 +203,31 @@ def test_a_silent_sensor_is_an_alarm_unless_its_bed_is_on_standby(with_ward):
         link = await connect(bench)
         await admitted(bench, link)
         side = only_bed(bench)
-        side.tick(bench.now_s + 9.9)
+        side.tick(False, bench.now_s + 9.9)
         assert side.open_alarms == ()
-        side.tick(bench.now_s + 10.0)
+        side.tick(False, bench.now_s + 10.0)
         assert [alarm.kind for alarm in side.open_alarms] == [AlarmKind.SENSOR_SILENT]
         await bench.ward.command(Standby(side.bed.name))
         assert side.open_alarms == ()
-        side.tick(bench.now_s + 100.0)
+        side.tick(False, bench.now_s + 100.0)
         assert side.open_alarms == ()
+
+    with_ward(scenario)
+
+
+def test_a_disk_that_refuses_is_an_alarm_until_it_takes_again(with_ward, monkeypatch):
+    async def scenario(bench):
+        link = await connect(bench)
+        await admitted(bench, link)
+        monkeypatch.setattr("gateway.ward.TICK_S", 0.01)
+        working = asyncio.get_running_loop().create_task(bench.ward.run())
+        monkeypatch.setattr(bench.recorder, "_failing_because", "database or disk is full")
+        await bench.until(lambda: bool(only_bed(bench).open_alarms))
+        assert [a.kind for a in only_bed(bench).open_alarms] == [AlarmKind.NOT_STORED]
+        shown = bench.live_view.summary(bench.now_s)[0]["alarms"]
+        assert [alarm["kind"] for alarm in shown] == ["not stored"]
+        await bench.until(lambda: not only_bed(bench).open_alarms)  # a commit has succeeded
+        working.cancel()
 
     with_ward(scenario)
 
