@@ -20,6 +20,7 @@ from gateway.control import SOCKET_NAME, ControlServer
 from gateway.counters import Counters
 from gateway.live_view import LiveView
 from gateway.messages import device_name
+from gateway.model_in_service import ModelInService
 from gateway.radio.ble import BleSource
 from gateway.radio.keyring import open_keyring
 from gateway.radio.message_codec import LEAST_RESEND_S
@@ -74,7 +75,7 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
 
         recorder = Recorder(opened.path, config.store, committed)
         parts = ChannelParts(
-            classifier=classifier,
+            model=ModelInService(classifier),
             limits=config.alarms,
             session=config.session,
             checkpoint_interval_s=config.store.checkpoint_interval_s,

@@ -66,7 +66,7 @@ class LateAnalysis:
         stored = self._parts.reader.session(session)
         assert stored is not None, "a gap belongs to a stored session"
         found = await analyse_late_stretch(self._parts, session, stored.sample_rate_hz, gap)
-        self._parts.record(Found(session, found.beats, found.events, late=True))
+        self._parts.record(Found(session, found.model, found.beats, found.events, late=True))
         self._parts.record(LateStretchAnalysed(session, gap.start))
         if stored.wall_offset_s is None:
             return
@@ -77,8 +77,9 @@ class LateAnalysis:
 
 @dataclass(frozen=True, slots=True)
 class LateFindings:
-    """What a filled gap holds."""
+    """What a filled gap holds, and the short hash of the model that labelled it."""
 
+    model: str
     beats: tuple[Beat, ...]
     events: tuple[RhythmEvent, ...]
 
@@ -91,12 +92,13 @@ async def analyse_late_stretch(
     Only what came no later than the gap's last frame is looked at: the findings follow from the
     journal alone, whenever they are made.
     """
+    classifier = parts.model.classifier
     first, last = frames_of(gap)
     until = parts.reader.last_arrival(session, FrameSequence(first), FrameSequence(last))
     if until is None:
-        return LateFindings((), ())
+        return LateFindings(classifier.card.short_hash, (), ())
     context = round(CONTEXT_S * sample_rate_hz / SAMPLES_PER_FRAME)
-    analysis = LiveAnalysis(sample_rate_hz, parts.classifier, parts.limits)
+    analysis = LiveAnalysis(sample_rate_hz, classifier, parts.limits)
     inside = _Inside(gap)
     for begin in range(max(0, first - context), last + context + 1, FRAMES_PER_STEP):
         end = min(last + context, begin + FRAMES_PER_STEP - 1)
@@ -105,7 +107,9 @@ async def analyse_late_stretch(
             inside.take(_push(parts, analysis, frame))
         await asyncio.sleep(0)
     inside.take(analysis.finish())
-    return LateFindings(tuple(inside.beats), tuple(inside.events.values()))
+    return LateFindings(
+        classifier.card.short_hash, tuple(inside.beats), tuple(inside.events.values())
+    )
 
 
 class _Inside:

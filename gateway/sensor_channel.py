@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from gateway.analysis import LiveAnalysis, join
-from gateway.beat_classifier import BeatClassifier
 from gateway.checkpoint import CheckpointRefused
 from gateway.config import AlarmLimits, SessionConfig
 from gateway.counters import Counters
@@ -28,6 +27,7 @@ from gateway.messages import (
     SampleIndex,
     SessionId,
 )
+from gateway.model_in_service import ModelInService
 from gateway.radio.frame_codec import FrameRefusal, FrameRefused
 from gateway.radio.message_codec import Acknowledgement, HeldSession
 from gateway.radio.session_keys import SessionKeys
@@ -64,7 +64,7 @@ MAX_TRACKS = 8  # sessions of one sensor that send at a time: one live, a few ba
 class ChannelParts:
     """What every channel is built with."""
 
-    classifier: BeatClassifier
+    model: ModelInService
     limits: AlarmLimits
     session: SessionConfig
     checkpoint_interval_s: float
@@ -205,7 +205,7 @@ class SensorChannel:
         return findings
 
     def save(self) -> None:
-        """Record the analysis state, as before an orderly stop."""
+        """Record the analysis state, as before an orderly stop or after a change of model."""
         if self._live is not None and self._analysis is not None:
             self._parts.record(Checkpoint(self._live.session, self._analysis.save()))
 
@@ -357,7 +357,8 @@ class SensorChannel:
 
     def _record_findings(self, track: Track, findings: Findings) -> None:
         if findings.beats or findings.events:
-            self._parts.record(Found(track.session, findings.beats, findings.events))
+            model = self._parts.model.card.short_hash
+            self._parts.record(Found(track.session, model, findings.beats, findings.events))
         for minute in findings.minutes:
             self._parts.record(_summary(track, minute))
 
@@ -368,7 +369,7 @@ class SensorChannel:
         return LiveSignal(track.session, track.sample_rate_hz, track.clock, items, findings)
 
     def _new_analysis(self, track: Track) -> LiveAnalysis:
-        return LiveAnalysis(track.sample_rate_hz, self._parts.classifier, self._parts.limits)
+        return LiveAnalysis(track.sample_rate_hz, self._parts.model, self._parts.limits)
 
 
 def open_events(findings: Findings) -> list[RhythmEvent]:

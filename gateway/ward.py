@@ -130,6 +130,10 @@ class Ward:
         """Record every analysis state; links must have ended."""
         for task in self._tasks:
             task.cancel()
+        self.save()
+
+    def save(self) -> None:
+        """Record every analysis state."""
         for channel in self._channels.values():
             channel.save()
 

@@ -87,6 +87,17 @@ class Sensor:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredBeat:
+    """A beat and the short hash of the model that labelled it.
+
+    None: it has no label, or was stored before labels were told apart by model.
+    """
+
+    beat: Beat
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredAlarm:
     """An alarm with the bed and stay that it belongs to."""
 
@@ -124,13 +135,14 @@ def gap_of(row: Row[Any]) -> Gap:
     return Gap(SampleIndex(row.start), row.length, GapReason(row.reason))
 
 
-def beat_of(row: Row[Any]) -> Beat:
+def beat_of(row: Row[Any]) -> StoredBeat:
     label = None
     if row.beat_class is not None:
         label = BeatLabel(BeatClass(row.beat_class), row.p_abnormal)
-    return Beat(
+    beat = Beat(
         SampleIndex(row.r_sample), row.amplitude_uv, row.rr_ms, bool(row.searched_back), label
     )
+    return StoredBeat(beat, row.short_hash)
 
 
 def event_of(row: Row[Any]) -> RhythmEvent:

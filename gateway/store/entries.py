@@ -77,9 +77,13 @@ class LateStretchAnalysed:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Beats and events of a session. One that is known already is not written twice."""
+    """Beats and events of a session. One that is known already is not written twice.
+
+    `model` is the short hash of the model that gave the beats' labels.
+    """
 
     session: SessionId
+    model: str
     beats: tuple[Beat, ...] = ()
     events: tuple[RhythmEvent, ...] = ()
     late: bool = False

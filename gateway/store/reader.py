@@ -14,7 +14,6 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, null, se
 
 from gateway.messages import (
     AlarmState,
-    Beat,
     BedState,
     DeviceId,
     FrameSequence,
@@ -30,6 +29,7 @@ from gateway.store.answers import (
     Sensor,
     Stay,
     StoredAlarm,
+    StoredBeat,
     StoredCheckpoint,
     StoredSession,
     alarm_of,
@@ -59,6 +59,7 @@ from gateway.store.schema import (
     events,
     frames,
     gaps,
+    models,
     received_ranges,
     security_events,
     sensors,
@@ -165,11 +166,12 @@ class Reader:
         )
         return [gap_of(r) for r in self._rows(rows)]
 
-    def beats(self, session: SessionId, start: SampleIndex, end: SampleIndex) -> list[Beat]:
+    def beats(self, session: SessionId, start: SampleIndex, end: SampleIndex) -> list[StoredBeat]:
         """Beats whose R sample lies in start ≤ R < end."""
         rows = (
-            select(beats)
+            select(beats, models.c.short_hash)
             .join(sessions)
+            .join(models, isouter=True)
             .where(_is_session(session), beats.c.r_sample >= start, beats.c.r_sample < end)
             .order_by(beats.c.r_sample)
         )

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 
 metadata = MetaData()
 
@@ -140,6 +140,12 @@ checkpoints = _table(
     Column("state", LargeBinary, nullable=False),
 )
 
+models = _table(
+    "models",
+    Column("id", Integer, primary_key=True),
+    Column("short_hash", Text, nullable=False, unique=True),
+)
+
 beats = _table(
     "beats",
     _session_key(),
@@ -151,6 +157,7 @@ beats = _table(
     Column("p_abnormal", REAL),
     _stay(),
     _flag("late"),
+    Column("model_id", Integer, ForeignKey("models.id")),
     keyed_by_rowid=False,
 )
 

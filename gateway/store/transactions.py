@@ -38,6 +38,7 @@ from gateway.store.entries import (
     StayId,
     StoredFrame,
 )
+from gateway.store.known_models import KnownModels
 from gateway.store.known_sessions import KnownSession, KnownSessions, newest_journal_id
 from gateway.store.reports import (
     note_security_event,
@@ -85,6 +86,7 @@ class StoreWriter:
         self._now = now
         self._sessions = KnownSessions()
         self._stays = SensorStays()
+        self._models = KnownModels()
         self._journal_id: JournalId | None = None
 
     def write(self, entries: Sequence[Entry | BedCommand]) -> Commit:
@@ -92,7 +94,12 @@ class StoreWriter:
         try:
             with self._engine.begin() as connection:
                 transaction = _Transaction(
-                    connection, self._sessions, self._stays, self._journal_id, self._now()
+                    connection,
+                    self._sessions,
+                    self._stays,
+                    self._models,
+                    self._journal_id,
+                    self._now(),
                 )
                 for place, entry in enumerate(entries):
                     transaction.add(place, entry)
@@ -100,6 +107,7 @@ class StoreWriter:
         except SQLAlchemyError:
             self._sessions.forget()
             self._stays.forget()
+            self._models.forget()
             self._journal_id = None
             raise
         self._journal_id = transaction.journal_id
@@ -123,12 +131,14 @@ class _Transaction:
         connection: Connection,
         known: KnownSessions,
         sensor_stays: SensorStays,
+        models: KnownModels,
         journal_id: JournalId | None,
         now_s: float,
     ) -> None:
         self._connection = connection
         self._known = known
         self._stays = sensor_stays
+        self._models = models
         self._now_s = now_s
         self.journal_id = newest_journal_id(connection) if journal_id is None else journal_id
         self._frames: dict[tuple[int, FrameSequence], dict[str, Any]] = {}
@@ -255,10 +265,14 @@ class _Transaction:
         row_id = self._session(found.session).row_id
         for beat in found.beats:
             stay_id = self._stay_at(found.session, beat.r_sample, self._now_s)
-            self._beats.append(_beat_values(beat, row_id, stay_id, found.late))
+            values = _beat_values(beat, row_id, stay_id, found.late)
+            self._beats.append({**values, "model_id": self._model_id(found, beat)})
         for event in found.events:
             stay_id = self._stay_at(found.session, event.onset, self._now_s)
             self._events.append(_event_values(event, row_id, stay_id, found.late))
+
+    def _model_id(self, found: Found, beat: Beat) -> int | None:
+        return None if beat.label is None else self._models.row_id(self._connection, found.model)
 
     def _checkpoint(self, entry: Checkpoint) -> None:
         values = {

@@ -90,7 +90,7 @@ def five_seconds(session: SessionId, number: int) -> list[Entry]:
         sealed = random.randbytes(FRAME_BYTES)
         entries.append(StoredFrame(session, FrameSequence(sequence), sealed, 5.0 * number))
         r_sample = SampleIndex(sequence * SAMPLES_PER_FRAME)
-        entries.append(Found(session, (Beat(r_sample, 900.0, 748.0, False, LABEL),)))
+        entries.append(Found(session, "0123abcd", (Beat(r_sample, 900.0, 748.0, False, LABEL),)))
     if number % COMMITS_PER_MINUTE == 0:
         minute_s = 60 * (number // COMMITS_PER_MINUTE)
         entries.append(Checkpoint(session, random.randbytes(CHECKPOINT_BYTES)))

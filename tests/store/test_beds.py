@@ -145,7 +145,7 @@ def test_signal_belongs_to_the_stay_of_its_own_time_not_of_its_arrival(
         [
             SessionStarted(session, 125, 0, first_received_s=1e9, wall_offset_s=0.0),
             *(frame_at(session, second) for second in seconds),
-            Found(session, beats),
+            Found(session, "0123abcd", beats),
         ]
     )
     expected = [None, 1, None, 2, 3, None]

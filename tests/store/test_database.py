@@ -17,20 +17,56 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
+from gateway.messages import Beat, BeatClass, BeatLabel, DeviceId, SampleIndex, SessionId
 from gateway.store import database
-from gateway.store.database import StoreTooNew, open_store, reader_engine
+from gateway.store.answers import StoredBeat
+from gateway.store.database import StoreTooNew, open_store, reader_engine, writer_engine
+from gateway.store.entries import Found
 from gateway.store.reader import Reader
 from gateway.store.schema import SCHEMA_REVISION, metadata
+from gateway.store.transactions import StoreWriter
+
+FIRST_STORE = Path(__file__).with_name("first_schema.sql")
 
 
-def table_definitions(path: Path) -> set[str]:
-    """The words of CREATE TABLE and CREATE INDEX, Alembic's own table apart."""
-    with sqlite3.connect(path) as connection:
-        rows = connection.execute(
-            "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'alembic_version'"
-        ).fetchall()
+def schema_of(path: Path) -> dict[str, dict[str, set[tuple[object, ...]]]]:
+    """Tables and what SQLite says of each; the words of indices; Alembic's own table apart.
+
+    Not the words of tables: a column that was added later has its foreign key at another place.
+    """
+    connection = sqlite3.connect(path)
+    tables = connection.execute("SELECT name, wr, strict FROM pragma_table_list").fetchall()
+    schema = {
+        name: {
+            "kind": {(without_rowid, strict)},
+            "columns": set(connection.execute(f"PRAGMA table_xinfo({name})")),
+            "foreign keys": set(connection.execute(_FOREIGN_KEYS, (name,))),
+            "indices": set(connection.execute(_INDICES, (name,))),
+            "checks": {(words.count("CHECK"),) for (words,) in connection.execute(_WORDS, (name,))},
+        }
+        for name, without_rowid, strict in tables
+        if name != "alembic_version"
+    }
     connection.close()
-    return {" ".join(sql.split()) for (sql,) in rows}
+    return schema
+
+
+_WORDS = "SELECT sql FROM sqlite_master WHERE name = ?"
+_FOREIGN_KEYS = 'SELECT "table", "from", "to" FROM pragma_foreign_key_list(?)'
+_INDICES = """
+    SELECT i.name, i."unique", i.origin, i.partial, s.sql
+    FROM pragma_index_list(?) i LEFT JOIN sqlite_master s USING (name)
+"""
+
+
+@pytest.fixture
+def first_store(tmp_path: Path) -> Path:
+    """A store of the first released schema, with a labelled and an unlabelled beat."""
+    path = tmp_path / "first.sqlite3"
+    connection = sqlite3.connect(path)
+    connection.executescript(FIRST_STORE.read_text())
+    connection.close()
+    return path
 
 
 def test_migrations_from_an_empty_file_make_the_schema(store: Path, tmp_path: Path) -> None:
@@ -38,7 +74,40 @@ def test_migrations_from_an_empty_file_make_the_schema(store: Path, tmp_path: Pa
     engine = create_engine(f"sqlite:///{from_models}")
     metadata.create_all(engine)
     engine.dispose()
-    assert table_definitions(store) == table_definitions(from_models)
+    assert schema_of(store) == schema_of(from_models)
+
+
+def test_a_store_of_the_first_schema_becomes_the_newest(first_store: Path, store: Path) -> None:
+    opened = open_store(first_store)
+    assert (opened.created, opened.set_aside) == (False, None)
+    assert schema_of(first_store) == schema_of(store)
+
+
+def test_beats_from_before_the_models_keep_their_labels(first_store: Path) -> None:
+    open_store(first_store)
+    reader = Reader(first_store)
+    session = SessionId(DeviceId(7), 1, bytes(16))
+    stored = reader.beats(session, SampleIndex(0), SampleIndex(1000))
+    reader.close()
+    label = BeatLabel(BeatClass.VENTRICULAR, 0.97)
+    beats = [
+        Beat(SampleIndex(125), 900.0, None, False, None),
+        Beat(SampleIndex(325), -812.5, 640.0, True, label),
+    ]
+    assert stored == [StoredBeat(beat, None) for beat in beats]
+
+
+def test_new_labels_stand_beside_the_old_ones(first_store: Path) -> None:
+    open_store(first_store)
+    session = SessionId(DeviceId(7), 1, bytes(16))
+    new = Beat(SampleIndex(500), 900.0, None, False, BeatLabel(BeatClass.NORMAL, 0.02))
+    writer = StoreWriter(writer_engine(first_store), now=lambda: 2_000_000.0)
+    writer.write([Found(session, "0123abcd", (new,))])
+    writer.close()
+    reader = Reader(first_store)
+    stored = reader.beats(session, SampleIndex(0), SampleIndex(1000))
+    reader.close()
+    assert [each.model for each in stored] == [None, None, "0123abcd"]
 
 
 def test_alembic_sees_no_difference(store: Path) -> None:

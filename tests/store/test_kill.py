@@ -40,7 +40,7 @@ for batch in itertools.count(int(sys.argv[2])):
     for sequence in sequences:
         entries.append(StoredFrame(session, sequence, sequence.to_bytes(434, "big"), 1.0))
         beat = Beat(SampleIndex(sequence * SAMPLES_PER_FRAME), 1.0, None, False, None)
-        entries.append(Found(session, (beat,)))
+        entries.append(Found(session, "0123abcd", (beat,)))
     commit = writer.write([*entries, Checkpoint(session, str(batch).encode())])
     print(max(commit.frames[session]), flush=True)
 """
@@ -67,7 +67,7 @@ def stored_batches(path: Path) -> int:
     assert len(sequences) % FRAMES_PER_BATCH == 0
     assert reader.received_ranges(SESSION) == ((0, len(sequences) - 1),)
     beats = reader.beats(SESSION, SampleIndex(0), SampleIndex(2**62))
-    assert [beat.r_sample // SAMPLES_PER_FRAME for beat in beats] == sequences
+    assert [stored.beat.r_sample // SAMPLES_PER_FRAME for stored in beats] == sequences
     checkpoint = reader.checkpoint(SESSION)
     assert checkpoint is not None
     assert checkpoint.journal_id == journal[-1].journal_id

@@ -24,6 +24,7 @@ from gateway.messages import (
     SessionId,
 )
 from gateway.store import recorder as recorder_module
+from gateway.store.answers import StoredBeat
 from gateway.store.database import writer_engine
 from gateway.store.entries import (
     AddBed,
@@ -141,12 +142,12 @@ def test_a_full_queue_refuses_frames_and_nothing_else(
         ward.recorder.record(started)
         taken = [ward.recorder.record(frame(session, sequence)) for sequence in range(3)]
         assert taken == [True, True, False]
-        assert ward.recorder.record(Found(session, (beat,)))
+        assert ward.recorder.record(Found(session, "0123abcd", (beat,)))
         assert ward.recorder.health.refused_frames == 1
         ward.recorder.command(AddBed("Bed 1")).result(SOON_S)
         assert ward.recorder.record(frame(session, 2))  # there is room again
     assert reader.received_ranges(session) == ((0, 2),)
-    assert reader.beats(session, SampleIndex(0), SampleIndex(99)) == [beat]
+    assert reader.beats(session, SampleIndex(0), SampleIndex(99)) == [StoredBeat(beat, None)]
 
 
 def test_a_recorder_that_is_not_running_takes_nothing(store: Path, started: SessionStarted) -> None:

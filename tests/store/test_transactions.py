@@ -33,7 +33,7 @@ from gateway.messages import (
 )
 from gateway.radio.frame_codec import FrameHeader, derive_frame_key, open_frame, seal_frame
 from gateway.store import known_sessions, reports
-from gateway.store.answers import JournalledFrame, JournalledGap, StoredCheckpoint
+from gateway.store.answers import JournalledFrame, JournalledGap, StoredBeat, StoredCheckpoint
 from gateway.store.database import open_store, writer_engine
 from gateway.store.entries import (
     AddBed,
@@ -54,6 +54,7 @@ from gateway.store.reader import Reader
 from gateway.store.transactions import FRAME_CONFLICT, StoreWriter
 
 STARTED_S = 1_000_000.0
+MODEL = "0123abcd"  # a short hash
 
 
 def frame(session: SessionId, sequence: int, late: bool = False) -> StoredFrame:
@@ -83,15 +84,16 @@ def test_what_was_written_is_read_again(
         [
             started,
             frame(session, 0),
-            Found(session, (beat(20), labelled), (event,)),
+            Found(session, MODEL, (beat(20), labelled), (event,)),
             minute,
             Checkpoint(session, b"state"),
         ]
     )
     assert reader.frame(session, FrameSequence(0)) == frame(session, 0)
     assert reader.frame(session, FrameSequence(1)) is None
-    assert reader.beats(session, SampleIndex(0), SampleIndex(100)) == [beat(20), labelled]
-    assert reader.beats(session, SampleIndex(20), SampleIndex(40)) == [beat(20)]
+    stored_beats = [StoredBeat(beat(20), None), StoredBeat(labelled, MODEL)]
+    assert reader.beats(session, SampleIndex(0), SampleIndex(100)) == stored_beats
+    assert reader.beats(session, SampleIndex(20), SampleIndex(40)) == stored_beats[:1]
     assert reader.events(session) == [event]
     assert reader.summaries(session) == [minute]
     (stored,) = reader.open_sessions()
@@ -233,9 +235,10 @@ def test_a_batch_that_fails_leaves_nothing(
 def test_a_replay_finds_the_same_beats_and_writes_none_twice(
     writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
 ) -> None:
-    writer.write([started, Found(session, (beat(20), beat(50)))])
-    writer.write([Found(session, (beat(50), beat(80)))])
-    assert reader.beats(session, SampleIndex(0), SampleIndex(99)) == [beat(20), beat(50), beat(80)]
+    writer.write([started, Found(session, MODEL, (beat(20), beat(50)))])
+    writer.write([Found(session, MODEL, (beat(50), beat(80)))])
+    stored = [stored.beat for stored in reader.beats(session, SampleIndex(0), SampleIndex(99))]
+    assert stored == [beat(20), beat(50), beat(80)]
 
 
 def test_an_event_that_ended_stays_ended_when_its_onset_is_replayed(
@@ -243,8 +246,8 @@ def test_an_event_that_ended_stays_ended_when_its_onset_is_replayed(
 ) -> None:
     onset = RhythmEvent(RhythmKind.ASYSTOLE, SampleIndex(100), SampleIndex(200))
     ended = RhythmEvent(RhythmKind.ASYSTOLE, SampleIndex(100), SampleIndex(200), SampleIndex(300))
-    writer.write([started, Found(session, events=(onset, ended))])
-    writer.write([Found(session, events=(onset,))])
+    writer.write([started, Found(session, MODEL, events=(onset, ended))])
+    writer.write([Found(session, MODEL, events=(onset,))])
     assert reader.events(session) == [ended]
 
 

@@ -20,11 +20,13 @@ from gateway.messages import (
     SampleIndex,
     SessionId,
 )
+from gateway.model_in_service import ModelInService
 from gateway.radio.frame_codec import FrameHeader, derive_frame_key, seal_frame
 from gateway.radio.keyring import Keyring
 from gateway.radio.message_codec import Acknowledgement
 from gateway.radio.session_keys import SessionKeys
 from gateway.sensor_channel import ChannelParts, LiveSignal, SensorChannel
+from gateway.store.answers import StoredBeat
 from gateway.store.database import open_store, writer_engine
 from gateway.store.entries import Entry, Found, LateStretchAnalysed
 from gateway.store.reader import Reader
@@ -77,7 +79,7 @@ class ChannelBench:
         self._writer = StoreWriter(writer_engine(self.path), now=lambda: NOW_S)
         self._entries: list[Entry] = []
         self.parts = ChannelParts(
-            FakeClassifier(),
+            ModelInService(FakeClassifier()),
             AlarmLimits(),
             SessionConfig(),
             checkpoint_interval_s,
@@ -137,7 +139,7 @@ class ChannelBench:
     def analyse_late(self, session: SessionId = SESSION) -> None:
         for gap in self.channel.gaps_filled(session):
             found = asyncio.run(analyse_late_stretch(self.parts, session, RATE_HZ, gap))
-            self.parts.record(Found(session, found.beats, found.events, late=True))
+            self.parts.record(Found(session, found.model, found.beats, found.events, late=True))
             self.parts.record(LateStretchAnalysed(session, gap.start))
         self.commit()
 
@@ -147,6 +149,9 @@ class ChannelBench:
         return acknowledgement
 
     def beats(self, session: SessionId = SESSION) -> list[Beat]:
+        return [stored.beat for stored in self.stored_beats(session)]
+
+    def stored_beats(self, session: SessionId = SESSION) -> list[StoredBeat]:
         return self.reader.beats(session, SampleIndex(0), SampleIndex(2**40))
 
 

@@ -14,6 +14,7 @@ from gateway.beat_classifier import BeatClassifier
 from gateway.config import AlarmLimits, SessionConfig, StoreConfig
 from gateway.counters import Counters
 from gateway.live_view import LiveView
+from gateway.model_in_service import ModelInService
 from gateway.radio.session_keys import SessionKeys
 from gateway.sensor_channel import ChannelParts
 from gateway.store.database import open_store
@@ -64,7 +65,7 @@ async def open_ward(
 
     recorder = Recorder(path, StoreConfig(commit_interval_s=commit_interval_s), committed)
     parts = ChannelParts(
-        classifier or FakeClassifier(),
+        ModelInService(classifier or FakeClassifier()),
         AlarmLimits(),
         SessionConfig(),
         60.0,

@@ -1,0 +1,29 @@
+"""The one classifier of all beds, which can be replaced while they are monitored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.beat_classifier import BeatClassifier, ModelCard
+from gateway.messages import BeatLabel, BeatWindow
+
+
+class ModelInService:
+    """A BeatClassifier that every pipeline holds; `replace` changes it between two pushes.
+
+    Who needs one model's word throughout, across pushes, takes `classifier` and keeps it.
+    """
+
+    def __init__(self, classifier: BeatClassifier) -> None:
+        self.classifier = classifier
+
+    @property
+    def card(self) -> ModelCard:
+        return self.classifier.card
+
+    def classify(self, windows: Sequence[BeatWindow]) -> list[BeatLabel]:
+        return self.classifier.classify(windows)
+
+    def replace(self, classifier: BeatClassifier) -> None:
+        """Who replaces it saves every analysis then: a checkpoint is bound to its model."""
+        self.classifier = classifier
