@@ -7,6 +7,10 @@ ECG_DATA ?= ../shared/data
 # What a command needs beyond Python: Debian packages that packaging/require.sh finds or installs.
 SYSTEM_PACKAGES = python3-venv
 TEST_PACKAGES = $(SYSTEM_PACKAGES) chromium chromium-driver dbus mosquitto
+RUNTIME_PACKAGES = mmdebstrap qemu-user
+
+# What `make test-runtimes` runs the gateway's classifier on, beside .venv-dev.
+RUNTIMES = build/runtimes/arm64/installed build/runtimes/tflite-runtime/installed
 
 # A lock file for each extra; all but training's must install without a compiler on each of these.
 EXTRAS = demo dev bench train
@@ -21,7 +25,7 @@ DEV = .venv-dev/bin
 
 .PHONY: help
 help:  ## this list
-	@awk -F ':.*## ?' '/^[a-z-]+:.*##/ { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ?' '/^[a-z-]+:.*##/ { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: .venv-demo/installed  ## start the gateway with virtual sensors: RECORD=wfdb/record SENSORS=4 PORT=8080
@@ -55,6 +59,10 @@ bench: .venv-bench/installed  ## speed, memory and latency, beside sleepecg and 
 accuracy: .venv-dev/installed  ## R peaks on all of MIT-BIH by the rules of EC57 (needs ECG_DATA)
 	$(DEV)/python -m tests.accuracy.r_peaks
 
+.PHONY: test-runtimes
+test-runtimes: .venv-dev/installed $(RUNTIMES)  ## the same labels on arm64 and tflite-runtime (needs ECG_DATA)
+	$(DEV)/python -m tests.runtimes
+
 .PHONY: model
 model: .venv-train/installed  ## train and quantise the network from MIT-BIH (needs ECG_DATA)
 	for step in dataset train quantise golden evaluate; do \
@@ -71,6 +79,7 @@ recordings: .venv-demo/installed  ## download the recordings of real ECG that te
 lock: .venv-lock/installed  ## upgrade every dependency and write the lock files anew
 	$(COMPILE) --group lock -o requirements/lock.txt
 	$(COMPILE) pyproject.toml -o requirements/gateway.txt
+	$(COMPILE) --group tflite-runtime -o requirements/tflite-runtime.txt
 	for extra in $(EXTRAS); do \
 	    $(COMPILE) pyproject.toml --extra $$extra -o requirements/$$extra.txt || exit; \
 	done
@@ -94,4 +103,15 @@ clean:  ## remove what make made
 	$(PYTHON) -m venv --clear .venv-$*
 	.venv-$*/bin/pip install --require-hashes --only-binary :all: -r $<
 	.venv-$*/bin/pip install --no-deps --no-build-isolation -e .
+	touch $@
+
+build/runtimes/arm64/installed: requirements/gateway.txt tests/runtimes/arm64.sh .venv-lock/installed
+	PYTHON=$(PYTHON) packaging/require.sh $(RUNTIME_PACKAGES)
+	tests/runtimes/arm64.sh .venv-lock/bin/uv $(@D)
+	touch $@
+
+build/runtimes/tflite-runtime/installed: requirements/tflite-runtime.txt .venv-lock/installed
+	.venv-lock/bin/uv venv --no-config --clear --python 3.11 $(@D)
+	.venv-lock/bin/uv pip install --no-config --python $(@D)/bin/python --no-deps \
+	    --only-binary :all: --require-hashes -r $<
 	touch $@

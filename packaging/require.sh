@@ -8,6 +8,7 @@ is_there() {
         python3-venv) "${PYTHON:-python3}" -c 'import ensurepip, venv' ;;
         chromium-driver) command -v chromedriver ;;
         dbus) command -v dbus-daemon ;;
+        qemu-user) command -v qemu-aarch64 ;;
         mosquitto) PATH=$PATH:/usr/sbin command -v mosquitto ;;
         *) command -v "$1" ;;
     esac >/dev/null 2>&1

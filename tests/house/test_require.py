@@ -47,7 +47,8 @@ def machine(tmp_path: Path) -> Machine:
 def test_what_is_there_is_not_installed(machine: Machine) -> None:
     machine.program("chromium", "")
     machine.program("chromedriver", "")
-    done = machine.require("python3-venv", "chromium", "chromium-driver")
+    machine.program("qemu-aarch64", "")
+    done = machine.require("python3-venv", "chromium", "chromium-driver", "qemu-user")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
