@@ -73,6 +73,13 @@ def _pair(parser: argparse.ArgumentParser) -> Run:
     return pair.run
 
 
+def _model(parser: argparse.ArgumentParser) -> Run:
+    from gateway import model_commands
+
+    model_commands.add_arguments(parser)
+    return model_commands.run
+
+
 def _ward(add_arguments: Callable[[argparse.ArgumentParser], None]) -> Build:
     def build(parser: argparse.ArgumentParser) -> Run:
         add_arguments(parser)
@@ -95,6 +102,7 @@ COMMANDS: dict[str, tuple[str, Build]] = {
         "list open alarms; acknowledge them or pause their sound",
         _ward(ward_commands.add_alarms),
     ),
+    "model": ("show, verify, install or roll back the beat classifier", _model),
     "check-config": (f"check a configuration file ({DEFAULT_PATH})", _check_config),
 }
 

@@ -46,6 +46,8 @@ class RadioConfig:
     assignments: dict[str, str] = field(default_factory=dict)  # sensor name -> adapter
 
     def __post_init__(self) -> None:
+        if not self.adapters:
+            raise ValueError("adapters must name one at least")
         for sensor, adapter in self.assignments.items():
             if adapter not in self.adapters:
                 raise ValueError(f"{sensor} is assigned to {adapter}, which is not in adapters")
@@ -120,6 +122,15 @@ class BedsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """[model]: whose classifiers may be installed."""
+
+    public_keys: tuple[str, ...] = matching(
+        (), pattern="[0-9a-f]{64}", meaning="a list of Ed25519 public keys, 64 hex digits each"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayConfig:
     state_directory: Path = Path("/var/lib/ecg-gateway")
     radio: RadioConfig = RadioConfig()
@@ -129,3 +140,4 @@ class GatewayConfig:
     dashboard: DashboardConfig = DashboardConfig()
     alarms: AlarmLimits = AlarmLimits()
     beds: BedsConfig = BedsConfig()
+    model: ModelConfig = ModelConfig()

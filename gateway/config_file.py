@@ -100,7 +100,7 @@ def _read_value(kind: Any, value: object, limits: Mapping[str, Any]) -> object:
         raise ValueError(f"must be {expected}")
     if "pattern" in limits:
         texts = made if isinstance(made, tuple) else (made,)
-        if not texts or not all(re.fullmatch(limits["pattern"], text) for text in texts):
+        if not all(re.fullmatch(limits["pattern"], text) for text in texts):
             raise ValueError(f"must be {limits['meaning']}")
     return made
 

@@ -25,6 +25,10 @@ class ControlRefused(Exception):
     """The command can't be done; the message is for the person who gave it."""
 
 
+class NoGateway(ControlRefused):
+    """None is running with its state in that directory."""
+
+
 class ControlServer:
     """Answers commands by name until it is closed."""
 
@@ -71,7 +75,7 @@ class ControlServer:
 
 
 def ask(state_directory: Path, command: str, **arguments: Json) -> Json:
-    """Ask the running gateway; raises ControlRefused with its reason, or that none is running."""
+    """Ask the running gateway; raises ControlRefused with its reason, NoGateway if none runs."""
     path = state_directory / SOCKET_NAME
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(TIMEOUT_S)
@@ -81,9 +85,7 @@ def ask(state_directory: Path, command: str, **arguments: Json) -> Json:
             with client.makefile("rb") as stream:
                 answer = json.loads(stream.readline(MAX_LINE_BYTES * 16))
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise ControlRefused(
-                f"no gateway is running with its state in {state_directory}"
-            ) from error
+            raise NoGateway(f"no gateway is running with its state in {state_directory}") from error
         except (OSError, ValueError) as error:
             raise ControlRefused(f"the gateway did not answer: {error}") from error
     if "error" in answer:

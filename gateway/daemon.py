@@ -21,6 +21,8 @@ from gateway.counters import Counters
 from gateway.live_view import LiveView
 from gateway.messages import device_name
 from gateway.model_in_service import ModelInService
+from gateway.model_reload import RELOAD, model_reload
+from gateway.model_store import LoadedModel, ModelStore
 from gateway.radio.ble import BleSource
 from gateway.radio.keyring import open_keyring
 from gateway.radio.message_codec import LEAST_RESEND_S
@@ -30,7 +32,6 @@ from gateway.store.database import OpenedStore, open_store
 from gateway.store.reader import Reader
 from gateway.store.recorder import Recorder
 from gateway.store.transactions import Commit
-from gateway.tflite_classifier import TfliteClassifier, default_model_path
 from gateway.ward import Ward
 from gateway.watchdog import (
     READY,
@@ -61,7 +62,10 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
     config.state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     keyring = open_keyring(config.state_directory, config.keyring)
-    classifier = TfliteClassifier(default_model_path())
+    models = ModelStore(config.state_directory, config.model.public_keys)
+    loaded = models.load_in_service()
+    _report_model(loaded)
+    model = ModelInService(loaded.classifier, loaded.refused)
     opened = open_store(config.state_directory / config.store.path)
     _report(opened)
     live_view, counters, heartbeats = LiveView(), Counters(), Heartbeats()
@@ -75,7 +79,7 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
 
         recorder = Recorder(opened.path, config.store, committed)
         parts = ChannelParts(
-            model=ModelInService(classifier),
+            model=model,
             limits=config.alarms,
             session=config.session,
             checkpoint_interval_s=config.store.checkpoint_interval_s,
@@ -91,12 +95,13 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
         ward.resume()
         stack.callback(ward.stop)
 
-        dashboard = _open_dashboard(config, live_view, reader, ward, recorder, counters)
+        dashboard = _open_dashboard(config, live_view, reader, ward, recorder, model, counters)
         dashboard.start()
         stack.callback(dashboard.stop)
         stack.callback(live_view.close)
 
-        control = ControlServer(config.state_directory / SOCKET_NAME, bed_commands(ward))
+        commands = {**bed_commands(ward), RELOAD: model_reload(models, model, ward)}
+        control = ControlServer(config.state_directory / SOCKET_NAME, commands)
         await control.start()
         stack.push_async_callback(control.stop)
 
@@ -123,12 +128,21 @@ def _report(opened: OpenedStore) -> None:
         )
 
 
+def _report_model(loaded: LoadedModel) -> None:
+    if loaded.refused is not None:
+        log.error(
+            "the installed model is refused; another one serves",
+            extra={"reason": loaded.refused, "hash": loaded.classifier.card.short_hash},
+        )
+
+
 def _open_dashboard(
     config: GatewayConfig,
     live_view: LiveView,
     reader: Reader,
     ward: Ward,
     recorder: Recorder,
+    model: ModelInService,
     counters: Counters,
 ) -> DashboardServer:
     """Bind the page's address. Flask is imported here: it takes a Pi seconds."""
@@ -136,7 +150,7 @@ def _open_dashboard(
     from gateway.dashboard.server import DashboardServer
 
     command = f"{_own_command()} alarms --state-directory {config.state_directory} acknowledge"
-    health = _health_report(ward, recorder)
+    health = _health_report(ward, recorder, model)
     app = create_app(live_view, reader, health, counters.render, acknowledge_command=command)
     return DashboardServer(config.dashboard, app)
 
@@ -147,8 +161,8 @@ def _own_command() -> str:
     return f"{sys.executable} -m gateway" if program.name == "__main__.py" else sys.argv[0]
 
 
-def _health_report(ward: Ward, recorder: Recorder) -> Callable[[], Health]:
-    from gateway.dashboard.context import Health, SensorHealth
+def _health_report(ward: Ward, recorder: Recorder, model: ModelInService) -> Callable[[], Health]:
+    from gateway.dashboard.context import Health, ModelHealth, SensorHealth
 
     started_s = time.monotonic()
 
@@ -165,7 +179,13 @@ def _health_report(ward: Ward, recorder: Recorder) -> Callable[[], Health]:
             )
             for channel in ward.channels
         }
-        failing = recorder.health.failing_because is not None
-        return Health("degraded" if failing else "ok", time.monotonic() - started_s, sensors)
+        card = model.card
+        failing = recorder.health.failing_because is not None or model.refused is not None
+        return Health(
+            "degraded" if failing else "ok",
+            time.monotonic() - started_s,
+            ModelHealth(card.name, card.short_hash, model.refused),
+            sensors,
+        )
 
     return report

@@ -20,6 +20,7 @@ from gateway.messages import (
     SessionId,
 )
 from gateway.radio.frame_codec import FrameRefused
+from gateway.radio.session_keys import SessionKeys
 from gateway.sensor_channel import ChannelParts, SensorChannel
 from gateway.session import MissingFrames, frame_items
 from gateway.store.entries import Found, LateStretchAnalysed, StoredFrame
@@ -104,7 +105,7 @@ async def analyse_late_stretch(
         end = min(last + context, begin + FRAMES_PER_STEP - 1)
         stored = parts.reader.frames(session, FrameSequence(begin), FrameSequence(end), until)
         for frame in stored:
-            inside.take(_push(parts, analysis, frame))
+            inside.take(push_stored(analysis, parts.keys, frame))
         await asyncio.sleep(0)
     inside.take(analysis.finish())
     return LateFindings(
@@ -130,8 +131,12 @@ class _Inside:
         return self._gap.start <= sample < self._gap.end
 
 
-def _push(parts: ChannelParts, analysis: LiveAnalysis, stored: StoredFrame) -> Findings:
-    frame, _ = parts.keys.open(stored.sealed)
+def push_stored(analysis: LiveAnalysis, keys: SessionKeys, stored: StoredFrame) -> Findings:
+    """What a stored frame brings, with a gap before it where frames are missing.
+
+    Raises FrameRefused where the keys do not open it.
+    """
+    frame, _ = keys.open(stored.sealed)
     expected = analysis.next_sequence
     missing = []
     if expected is not None and stored.sequence > expected:

@@ -14,8 +14,10 @@ class ModelInService:
     Who needs one model's word throughout, across pushes, takes `classifier` and keeps it.
     """
 
-    def __init__(self, classifier: BeatClassifier) -> None:
+    def __init__(self, classifier: BeatClassifier, refused: str | None = None) -> None:
+        """`refused` says why the model that was to serve does not, where that is so."""
         self.classifier = classifier
+        self.refused = refused
 
     @property
     def card(self) -> ModelCard:
@@ -27,3 +29,4 @@ class ModelInService:
     def replace(self, classifier: BeatClassifier) -> None:
         """Who replaces it saves every analysis then: a checkpoint is bound to its model."""
         self.classifier = classifier
+        self.refused = None

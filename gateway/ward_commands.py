@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gateway.config_file import DEFAULT_PATH, load_config
 from gateway.control import ControlRefused, Json, ask
+from gateway.text_table import text_table
 
 
 def add_sensors(parser: argparse.ArgumentParser) -> None:
@@ -88,11 +89,7 @@ def _print(command: str, answer: Json, as_json: bool) -> None:
 def _table(rows: Sequence[Json]) -> str:
     objects = [row for row in rows if isinstance(row, dict)]
     lines = [list(objects[0])] + [[_cell(*pair) for pair in row.items()] for row in objects]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    return text_table(lines)
 
 
 def _cell(name: str, value: Json) -> str:

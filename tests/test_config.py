@@ -94,7 +94,11 @@ def test_every_kind_of_value_is_read(write: Any) -> None:
             '[radio]\nadapters = ["hci0", "wlan0"]',
             "radio.adapters: ['hci0', 'wlan0'] must be hci0 or virtual:HOST:PORT",
         ),
-        ("[radio]\nadapters = []", "radio.adapters: [] must be hci0 or virtual:HOST:PORT"),
+        ("[radio]\nadapters = []", "radio: adapters must name one at least"),
+        (
+            '[model]\npublic_keys = ["abc"]',
+            "model.public_keys: ['abc'] must be a list of Ed25519 public keys, 64 hex digits each",
+        ),
         (
             '[radio]\nassignments = { ECG-00000001 = "hci1" }',
             "radio: ECG-00000001 is assigned to hci1, which is not in adapters",

@@ -43,11 +43,21 @@ class SensorHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelHealth:
+    """The classifier that serves; `refused` says why the installed one does not."""
+
+    name: str
+    hash: str
+    refused: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """What /healthz tells anyone who asks: how the gateway is, nothing of a patient."""
 
     status: Literal["ok", "degraded"]
     uptime_s: float
+    model: ModelHealth
     sensors: Mapping[str, SensorHealth]
 
 

@@ -14,9 +14,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from gateway.store.schema import SCHEMA_REVISION, alembic_version
+
+StoreUnreadable = DBAPIError  # what a reader's question raises where the file is damaged
 
 CHECK_BUDGET_S = 5.0  # monitoring starts within 10 s, however large the file has grown
 CHECK_STEP = 10_000  # SQLite's instructions between two looks at the clock

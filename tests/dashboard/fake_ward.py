@@ -16,7 +16,7 @@ import numpy as np
 from gateway.bed_screen import BedView, SensorView
 from gateway.config import DashboardConfig
 from gateway.dashboard.app import create_app
-from gateway.dashboard.context import Health, SensorHealth
+from gateway.dashboard.context import Health, ModelHealth, SensorHealth
 from gateway.dashboard.server import DashboardServer
 from gateway.live_view import LiveView
 from gateway.messages import (
@@ -154,7 +154,12 @@ class FakeHistory:
 
 
 def health() -> Health:
-    return Health("ok", 12.5, {"ECG-00000001": SensorHealth(40, 1, 37, 0.4)})
+    return Health(
+        "ok",
+        12.5,
+        ModelHealth("fake", "f" * 8, None),
+        {"ECG-00000001": SensorHealth(40, 1, 37, 0.4)},
+    )
 
 
 class FakeWard:
