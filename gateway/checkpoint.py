@@ -3,9 +3,10 @@
 The state is walked attribute by attribute: plain values, containers, numpy arrays, enums, and
 objects of the gateway's own classes. It is written as a JSON header with the arrays' bytes behind
 it, zlib-compressed (several stages keep the same last seconds of signal). Nothing is executed on
-reading but the construction of these. A fingerprint covers the analysis code itself, the model,
-the limits and numpy: bit-exactness can be promised for the same arithmetic only, so whatever
-differs refuses the checkpoint, and the caller replays more of the stored frames instead.
+reading but the construction of these. A fingerprint covers the analysis code itself, the limits
+and numpy: bit-exactness can be promised for the same arithmetic only, so whatever differs refuses
+the checkpoint. The model is no part of it: a state goes on under another model without losing a
+beat, after a restart as when the model is replaced while beds are monitored.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _TAG = "$"  # marks a JSON object that stands for something other than a dict
 class CheckpointRefusal(enum.StrEnum):
     DAMAGED = "damaged"  # not what `save` wrote
     FORMAT = "format"  # written by a version that lays it out otherwise
-    FINGERPRINT = "fingerprint"  # other code, model, limits or sample rate
+    FINGERPRINT = "fingerprint"  # other code, limits or sample rate
 
 
 class CheckpointRefused(Exception):
@@ -106,7 +107,6 @@ def _fingerprint(pipeline: Pipeline) -> str:
     parts = (
         _code_sha256(),
         np.__version__,
-        pipeline.classifier.card.sha256,
         repr(pipeline.limits),
         str(pipeline.sample_rate_hz),
     )

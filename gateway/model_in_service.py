@@ -27,6 +27,6 @@ class ModelInService:
         return self.classifier.classify(windows)
 
     def replace(self, classifier: BeatClassifier) -> None:
-        """Who replaces it saves every analysis then: a checkpoint is bound to its model."""
+        """It labels from the next push on."""
         self.classifier = classifier
         self.refused = None

@@ -17,7 +17,10 @@ log = logging.getLogger(__name__)
 
 
 def model_reload(store: ModelStore, model: ModelInService, ward: Ward) -> Handler:
-    """The handler of `RELOAD`: between two pushes all beds change over, and save their state."""
+    """The handler of `RELOAD`: between two pushes all beds change over, and save their state.
+
+    A restart then replays nothing that the model before has labelled.
+    """
 
     async def reload(_: Arguments) -> Json:
         try:

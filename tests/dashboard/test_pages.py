@@ -82,6 +82,7 @@ def test_healthz_tells_of_the_gateway_and_of_no_patient(client: FlaskClient) -> 
         "status": "ok",
         "version": __version__,
         "uptime_s": 12.5,
+        "model": {"name": "fake", "hash": "ffffffff", "refused": None},
         "sensors": {
             "ECG-00000001": {"frames": 40, "gaps": 1, "beats": 37, "last_frame_age_s": 0.4}
         },
