@@ -39,6 +39,7 @@ class WardBench:
     recorder: Recorder
     live_view: LiveView
     counters: Counters
+    model: ModelInService
     now_s: float = NOW_S
 
     async def until(self, holds: Callable[[], bool]) -> None:
@@ -64,8 +65,9 @@ async def open_ward(
         loop.call_soon_threadsafe(bench.ward.settle, commit)
 
     recorder = Recorder(path, StoreConfig(commit_interval_s=commit_interval_s), committed)
+    model = ModelInService(classifier or FakeClassifier())
     parts = ChannelParts(
-        ModelInService(classifier or FakeClassifier()),
+        model,
         AlarmLimits(),
         SessionConfig(),
         60.0,
@@ -76,7 +78,7 @@ async def open_ward(
         counters,
     )
     ward = Ward(parts, recorder, live_view, Heartbeats(), auto_admit, now=lambda: bench.now_s)
-    bench = WardBench(ward, path, reader, recorder, live_view, counters)
+    bench = WardBench(ward, path, reader, recorder, live_view, counters, model)
     recorder.start()
     try:
         ward.resume()
