@@ -126,7 +126,7 @@ class ModelConfig:
     """[model]: whose classifiers may be installed."""
 
     public_keys: tuple[str, ...] = matching(
-        (), pattern="[0-9a-f]{64}", meaning="a list of Ed25519 public keys, 64 hex digits each"
+        (), pattern="[0-9a-f]{64}", meaning="Ed25519 public keys of 64 lower-case hex digits"
     )
 
 

@@ -71,10 +71,12 @@ class ModelStore:
             os.close(descriptor)
 
     def load(self, folder: str | None) -> TfliteClassifier:
-        """That model, its signature checked first; raises `ModelRefused`."""
+        """That model, once it has proved whole and signed; raises `ModelRefused`."""
         if folder is PACKAGED:
             return TfliteClassifier(default_model_path())
-        self._stored(folder).check_signature(self._public_keys)
+        stored = self._stored(folder)
+        _require_whole(folder, stored)
+        stored.check_signature(self._public_keys)
         return TfliteClassifier(self._folder / folder / _MODEL)
 
     def load_in_service(self) -> LoadedModel:
@@ -104,7 +106,7 @@ class ModelStore:
         _write_durably(incoming / _CARD, bundle.card)
         _write_durably(incoming / _SIGNATURE, bundle.signature)
         _sync_folder(incoming)
-        return self.load(INCOMING)
+        return TfliteClassifier(incoming / _MODEL)
 
     def keep(self, bundle: ModelBundle) -> str:
         """Give the model that was received a folder of its own; gives the folder's name."""
@@ -158,8 +160,22 @@ class ModelStore:
 
 def _folder_name(bundle: ModelBundle) -> str:
     """The model's short hash, and the card's: another threshold makes another model."""
-    hashes = (hashlib.sha256(part).hexdigest() for part in (bundle.model, bundle.card))
-    return "-".join(each[:NAME_HEX_DIGITS] for each in hashes)
+    return f"{_short_hash(bundle.model)}-{_short_hash(bundle.card)}"
+
+
+def _require_whole(folder: str, stored: ModelBundle) -> None:
+    """The folder's name tells a damaged file from an untrusted signature."""
+    model_hash, _, card_hash = folder.partition("-")
+    parts = ((_MODEL, stored.model, model_hash), (_CARD, stored.card, card_hash))
+    for name, content, expected in parts:
+        if (found := _short_hash(content)) != expected:
+            raise ModelRefused(
+                f"{folder}/{name} is damaged: its sha256 begins with {found}, not {expected}"
+            )
+
+
+def _short_hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:NAME_HEX_DIGITS]
 
 
 def _lock(descriptor: int) -> None:

@@ -97,7 +97,7 @@ def test_every_kind_of_value_is_read(write: Any) -> None:
         ("[radio]\nadapters = []", "radio: adapters must name one at least"),
         (
             '[model]\npublic_keys = ["abc"]',
-            "model.public_keys: ['abc'] must be a list of Ed25519 public keys, 64 hex digits each",
+            "model.public_keys: ['abc'] must be Ed25519 public keys of 64 lower-case hex digits",
         ),
         (
             '[radio]\nassignments = { ECG-00000001 = "hci1" }',

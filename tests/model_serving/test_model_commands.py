@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import model_commands
 from gateway.__main__ import main
 from gateway.control import SOCKET_NAME, ControlRefused, ControlServer
 from gateway.model_bundle import ModelBundle
@@ -174,7 +175,6 @@ REFUSED = {
     "no model": (lambda of, _: of("beat_next", model=b"junk"), "TFLite can't load the model"),
     "wrong hash": (lambda of, _: of("beat_next", sha256="0" * 64), "the card says 000000"),
     "wrong rate": (lambda of, _: of("beat_next", sample_rate_hz=250), "sample_rate_hz is 250"),
-    "unlike labels": (lambda of, _: of("beat_next", abnormal_threshold=1e-6), "least without"),
 }
 
 
@@ -197,8 +197,14 @@ def test_what_is_refused_changes_nothing(clinic, bundle_of, stranger, fault):
     assert sorted(clinic.state.rglob("*")) == before
 
 
-def test_unlike_labels_can_be_forced(clinic, bundle_of):
-    assert clinic.install(bundle_of("beat_next", abnormal_threshold=1e-6), "--force")[0] == 0
+def test_unlike_labels_are_refused_unless_forced(clinic, bundle_of, monkeypatch):
+    monkeypatch.setattr(model_commands, "LEAST_AGREEMENT", 0.99)  # a sixth of the beats is wide
+    all_normal = bundle_of("beat_next", abnormal_threshold=0.999)
+    code, out, err = clinic.install(all_normal)
+    assert (code, out) == (1, "")
+    assert "99 % is the least without --force" in err
+    assert clinic.serving == "beat_cnn"
+    assert clinic.install(all_normal, "--force")[0] == 0
     assert clinic.serving == "beat_next"
 
 
@@ -212,7 +218,7 @@ def test_without_a_trusted_key_the_refusal_says_which_to_set(tmp_path, bundle_of
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
-        ("model.json", "{}", "the signature is by none"),
+        ("model.json", "{}", "/model.json is damaged"),
         ("model.signature", "", "the signature is by none"),
         ("model.tflite", None, "can't be read"),
     ],
