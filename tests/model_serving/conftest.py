@@ -45,6 +45,11 @@ def trusted() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
+def signer() -> EccKey:
+    return SIGNER
+
+
+@pytest.fixture(scope="session")
 def stranger() -> EccKey:
     return STRANGER
 

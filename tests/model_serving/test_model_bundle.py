@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import pytest
+from Crypto.Signature import eddsa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +73,14 @@ def test_the_signers_bundle_is_trusted(bundle_of, trusted, stranger):
 def test_a_strangers_bundle_is_not(bundle_of, trusted, stranger):
     with pytest.raises(ModelRefused, match=r"none of model\.public_keys"):
         bundle_of("beat_next", stranger).check_signature(trusted)
+
+
+def test_a_signature_that_was_made_for_something_else_does_not_fit(bundle_of, trusted, signer):
+    bundle = bundle_of("beat_next")
+    hashes = hashlib.sha256(bundle.card).digest() + hashlib.sha256(bundle.model).digest()
+    signature = eddsa.new(signer, "rfc8032").sign(hashes)
+    with pytest.raises(ModelRefused, match="the signature is by none"):
+        replace(bundle, signature=signature).check_signature(trusted)
 
 
 def test_without_a_trusted_key_the_refusal_names_the_one_to_set(bundle_of):

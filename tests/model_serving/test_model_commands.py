@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import model_commands
+from gateway import model_commands, model_self_test
 from gateway.__main__ import main
 from gateway.control import SOCKET_NAME, ControlRefused, ControlServer
 from gateway.model_bundle import ModelBundle
@@ -195,6 +195,18 @@ def test_what_is_refused_changes_nothing(clinic, bundle_of, stranger, fault):
     assert reason in line
     assert clinic.serving == "beat_old"
     assert sorted(clinic.state.rglob("*")) == before
+
+
+def test_labels_that_say_nothing_are_refused_by_install_and_verify(clinic, bundle_of, monkeypatch):
+    clinic.install(bundle_of("beat_old"))
+    monkeypatch.setattr(model_self_test, "LEAST_SPREAD", 1.1)  # more than any model has
+    for code, out, err in (
+        clinic.install(bundle_of("beat_next"), "--force"),
+        clinic.model("verify"),
+    ):
+        assert (code, out) == (1, "")
+        assert "self-test: p_abnormal spans" in err
+    assert clinic.serving == "beat_old"
 
 
 def test_unlike_labels_are_refused_unless_forced(clinic, bundle_of, monkeypatch):

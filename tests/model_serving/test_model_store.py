@@ -139,6 +139,13 @@ def test_installing_again_mends_a_damaged_model(model_store, bundle_of, tmp_path
     assert serving(model_store) == "beat_next"
 
 
+def test_installing_again_leaves_a_whole_model_in_its_place(model_store, bundle_of, tmp_path):
+    folder = tmp_path / "models" / install(model_store, bundle_of("beat_next"))
+    before = folder.stat().st_ino
+    install(model_store, bundle_of("beat_next"))
+    assert folder.stat().st_ino == before
+
+
 def test_two_installations_at_once_are_one_too_many(model_store, tmp_path):
     (tmp_path / "models").mkdir()
     descriptor = os.open(tmp_path / "models", os.O_RDONLY)

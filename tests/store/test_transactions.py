@@ -232,6 +232,20 @@ def test_a_batch_that_fails_leaves_nothing(
     assert [e.journal_id for e in reader.journal_after(session, None)] == [1, 2]
 
 
+def test_a_model_of_a_batch_that_failed_is_forgotten(
+    writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
+) -> None:
+    label = BeatLabel(BeatClass.NORMAL, 0.1)
+    no_bed = AlarmChanged(BedId(99), asystole(AlarmState.ACTIVE))
+    writer.write([started])
+    with pytest.raises(IntegrityError):
+        writer.write([Found(session, MODEL, (beat(20, label),)), no_bed])
+    writer.write([Found(session, "another", (beat(30, label),))])
+    writer.write([Found(session, MODEL, (beat(40, label),))])
+    stored = reader.beats(session, SampleIndex(0), SampleIndex(99))
+    assert [each.model for each in stored] == ["another", MODEL]
+
+
 def test_a_replay_finds_the_same_beats_and_writes_none_twice(
     writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
 ) -> None:

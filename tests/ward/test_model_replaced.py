@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from gateway.beat_classifier import ModelRefused
 from gateway.control import ControlRefused
+from gateway.late_stretch import LateFindings, analyse_late_stretch
 from gateway.model_reload import model_reload
 from gateway.model_store import ModelStore
 from gateway.radio.gatt import GattCharacteristic
 from gateway.store.entries import Checkpoint, Found
 from tests.fakes import FAKE_CARD, FakeClassifier
-from tests.ward.bench import SESSION, ChannelBench, heart, seal
+from tests.ward.bench import RATE_HZ, SESSION, ChannelBench, heart, seal
 from tests.ward.links import FakeLink, status
 
 ECG = heart(40.0)
@@ -92,6 +94,26 @@ def test_a_late_stretch_says_which_model_labelled_it(bench):
     bench.analyse_late()
     late = [each for each in bench.stored_beats() if each.beat.r_sample not in before]
     assert {stored.model for stored in late if stored.beat.label is not None} == {NEW}
+
+
+def test_a_late_stretch_keeps_to_one_model(bench):
+    """It gives way to the event loop in between, where the model may be replaced."""
+    bench.send([*range(20), *range(25, 45)])
+    bench.wait(1.0)
+    bench.send(range(20, 25))
+    bench.commit()
+    (gap,) = bench.channel.gaps_filled(SESSION)
+
+    async def replaced_meanwhile() -> LateFindings:
+        work = asyncio.ensure_future(analyse_late_stretch(bench.parts, SESSION, RATE_HZ, gap))
+        await asyncio.sleep(0)
+        assert not work.done()
+        bench.parts.model.replace(NEXT_MODEL)
+        return await work
+
+    found = asyncio.run(replaced_meanwhile())
+    assert found.model == OLD
+    assert found.beats
 
 
 class OneModel(ModelStore):
