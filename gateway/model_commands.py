@@ -113,13 +113,11 @@ def _roll_back(store: ModelStore, config: GatewayConfig) -> str:
 
 
 def _fit_before(store: ModelStore) -> tuple[str | None, BeatClassifier]:
-    """The previous model where it is another one and whole, otherwise the packaged one."""
-    if store.previous != store.current:
-        try:
-            return store.previous, store.load(store.previous)
-        except ModelRefused:
-            pass  # `show` says why; the packaged one can always serve
-    return PACKAGED, store.load(PACKAGED)
+    """The previous model where it is whole, otherwise the packaged one."""
+    try:
+        return store.previous, store.load(store.previous)
+    except ModelRefused:  # `show` says why
+        return PACKAGED, store.load(PACKAGED)
 
 
 def _switch(
@@ -176,7 +174,7 @@ def _stored_windows(serving: BeatClassifier, config: GatewayConfig) -> list[Beat
 
 
 def _model_before(store: ModelStore) -> str | None:
-    if store.current is PACKAGED or store.previous == store.current:
+    if store.current is PACKAGED:
         return None
     try:
         return f"{_title(store.load(store.previous).card)}, {_origin(store.previous)}"

@@ -50,8 +50,9 @@ class ModelStore:
 
     @property
     def previous(self) -> str | None:
-        """The way back from `current`."""
-        return self._linked(_PREVIOUS)
+        """The way back from `current`: the packaged model, where a power cut left no other."""
+        previous = self._linked(_PREVIOUS)
+        return PACKAGED if previous == self.current else previous
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -125,7 +126,11 @@ class ModelStore:
     def _prune(self) -> None:
         kept = {_CURRENT, _PREVIOUS, self.current, self.previous}
         for path in self._folder.iterdir():
-            if path.name not in kept:
+            if path.name in kept:
+                continue
+            if path.is_symlink():  # a switch that a power cut ended
+                path.unlink()
+            else:
                 shutil.rmtree(path)
 
     def _holds(self, name: str, bundle: ModelBundle) -> bool:

@@ -14,7 +14,7 @@ from Crypto.PublicKey.ECC import EccKey
 from Crypto.Random import get_random_bytes
 from Crypto.Signature import eddsa
 
-from gateway.beat_classifier import ModelRefused
+from gateway.beat_classifier import ModelCard, ModelRefused
 from gateway.model_bundle import sign_bundle
 from gateway.tflite_classifier import TfliteClassifier, default_model_path
 
@@ -52,13 +52,13 @@ def public_key(private_key: EccKey) -> str:
     return private_key.public_key().export_key(format="raw").hex()
 
 
-def sign(model_path: Path, private_key: EccKey, bundle_path: Path) -> TfliteClassifier:
+def sign(model_path: Path, private_key: EccKey, bundle_path: Path) -> ModelCard:
     """Bundle the model with the card beside it; raises ModelRefused where they do not fit."""
-    classifier = TfliteClassifier(model_path)
+    checked = TfliteClassifier(model_path).card
     card = model_path.with_suffix(".json").read_bytes()
     bundle = sign_bundle(card, model_path.read_bytes(), private_key)
     bundle_path.write_bytes(bundle.encode())
-    return classifier
+    return checked
 
 
 def main(argv: list[str]) -> int:
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
             key = make_key(arguments.key)
         else:
             key = read_key(arguments.key)
-            card = sign(arguments.model, key, arguments.out).card
+            card = sign(arguments.model, key, arguments.out)
             print(f"{arguments.out}: {card.name} {card.short_hash}")
     except (KeyRefused, ModelRefused, OSError) as error:
         print(f"model.bundle: {error}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 from pathlib import Path
 
@@ -62,25 +63,55 @@ def test_what_was_only_received_does_not_serve_and_is_removed(model_store, bundl
     assert folders(tmp_path) == set()
 
 
-@pytest.mark.parametrize(
-    "cut", ["receive", "keep", "_link"], ids=["while written", "before kept", "before switched"]
-)
-def test_a_power_cut_leaves_the_old_model_in_service(model_store, bundle_of, monkeypatch, cut):
-    class PowerCut(BaseException):
-        pass
+class PowerCut(BaseException):
+    """Nothing after it happens."""
 
-    def fail(*_):
-        raise PowerCut
 
+STEPS = 10  # three files, their folder; the rename and its folder; two links, renamed and synced
+
+
+@pytest.mark.parametrize("step", range(STEPS))
+def test_a_power_cut_leaves_the_old_model_in_service_or_the_new_one(
+    model_store, bundle_of, monkeypatch, step
+):
+    """At each step that makes something durable."""
     install(model_store, bundle_of("beat_old"))
-    monkeypatch.setattr(model_store, "_prune", lambda: None)
-    monkeypatch.setattr(model_store, cut, fail)
-    with pytest.raises(PowerCut):
-        install(model_store, bundle_of("beat_next"))
-    monkeypatch.undo()
-    assert serving(model_store) == "beat_old"
+    left = itertools.count(step, -1)
+
+    def cut_before(act):
+        def act_or_end(*arguments):
+            if next(left) <= 0:
+                raise PowerCut
+            return act(*arguments)
+
+        return act_or_end
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model_store, "_prune", lambda: None)
+        patched.setattr(os, "fsync", cut_before(os.fsync))
+        for name in ("rename", "replace"):
+            patched.setattr(Path, name, cut_before(getattr(Path, name)))
+        with pytest.raises(PowerCut):
+            install(model_store, bundle_of("beat_next"))
+    switched = step == STEPS - 1
+    assert serving(model_store) == ("beat_next" if switched else "beat_old")
+    assert model_store.load_in_service().refused is None
     install(model_store, bundle_of("beat_next"))
     assert serving(model_store) == "beat_next"
+
+
+def test_what_a_power_cut_left_behind_is_removed(model_store, tmp_path):
+    (tmp_path / "models" / INCOMING).mkdir(parents=True)
+    (tmp_path / "models/current.new").symlink_to("01234567-89abcdef")
+    with model_store.locked():
+        pass
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_after_a_power_cut_in_a_switch_the_way_back_is_the_packaged_model(model_store, bundle_of):
+    name = install(model_store, bundle_of("beat_next"))
+    model_store.put_in_service(name, name)
+    assert model_store.previous is PACKAGED
 
 
 @pytest.mark.parametrize(
