@@ -15,19 +15,19 @@ from gateway.messages import BeatClass, BeatWindow, SampleIndex
 from gateway.tflite_classifier import TfliteClassifier
 from model.beats import Beats
 from model.experiments import Experiment
-from model.scores import CLASSES, auc, binary_scores, class_scores, confusion, percent
+from model.record_counts import RecordCounts, Scores, count_records
+from model.scores import CLASSES, NO_LABEL, confusion
 
 RECORD_HOURS = 650_000 / 360 / 3600  # every MIT-BIH record has 650,000 samples
-NO_LABEL = ""
-Scores = dict[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Beats of a test part and a model's word on each; a beat without a window gets p = 0.
+    """Beats of a test part and a model's word on each.
 
-    `labels` hold the AAMI class, "" where there is none; `names_classes` is False for the
-    specified network, which only tells N from the rest (the rest is then "Q").
+    `labels` hold the AAMI class, "" where there is none, since the beat was missed or its signal
+    was too poor: such a beat gets p = 0. `names_classes` is False for the specified network, which
+    only tells N from the rest (the rest is then "Q").
     """
 
     beats: Beats
@@ -43,31 +43,19 @@ class Predictions:
     def confusion(self) -> NDArray[np.int64]:
         return confusion(self.beats.aami, self.labels)
 
+    def by_record(self, hours: float) -> RecordCounts:
+        """What the scores and their intervals need to know, of `hours` of ECG."""
+        return count_records(
+            self.beats.record,
+            self.beats.aami,
+            self.labels,
+            self.p_abnormal,
+            hours,
+            self.names_classes,
+        )
+
     def scores(self, hours: float) -> Scores:
-        """Percent, None where there is nothing to take a share of.
-
-        Not percent are `false_positives_per_hour` and the number of rows `n`.
-
-        A missed beat, or one without a window, counts as a miss; a false detection is an error
-        of accuracy, and a false positive where it was called abnormal.
-        """
-        is_abnormal = self.beats.is_abnormal
-        called_abnormal = np.isin(self.labels, CLASSES[1:])
-        labelled_beat = self.beats.is_beat & (self.labels != NO_LABEL)
-        correct = labelled_beat & (is_abnormal == called_abnormal)
-        scores = binary_scores(is_abnormal, called_abnormal)
-        scores["accuracy"] = percent(int(correct.sum()), len(self.beats))
-        scores["auc"] = auc(is_abnormal, self.p_abnormal)
-        if self.names_classes:
-            scores |= class_scores(self.confusion())
-        false_positives = int((called_abnormal & ~is_abnormal).sum())
-        scores["false_positives_per_hour"] = false_positives / hours
-        rounded = {name: _rounded(value) for name, value in scores.items()}
-        return rounded | {"n": len(self.beats)}
-
-
-def _rounded(value: float) -> float | None:
-    return None if np.isnan(value) else round(value, 2)
+        return self.by_record(hours).scores()
 
 
 def recorded_hours(experiment: Experiment, all_beats: Beats, test: Beats) -> float:
