@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -54,6 +54,7 @@ class Score:
     arithmetic: str  # "int8" or "float32"
     command: str
     percent: dict[str, float | None]  # None where there was nothing to take a share of
+    ci95: dict[str, list[float]] = field(default_factory=dict)  # [low, high], over patients
 
 
 @dataclass(frozen=True, slots=True)

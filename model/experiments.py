@@ -25,6 +25,16 @@ class Experiment:
 
     network: str
     split: str
+    seed: int = SEED
+
+    @property
+    def is_served(self) -> bool:
+        return self.name == SHIPPED
+
+    @property
+    def is_shipped_ds2(self) -> bool:
+        """One of the seeds over which the shipped network's scores are averaged."""
+        return (self.network, self.split) == ("shipped", "ds2")
 
     @property
     def name(self) -> str:
@@ -37,7 +47,7 @@ class Experiment:
     @property
     def tflite_path(self) -> Path:
         """The served model is installed with the gateway; the others stay here."""
-        if self.name == SHIPPED:
+        if self.is_served:
             return default_model_path()
         return Path(__file__).with_name("artefacts") / f"{self.name}.tflite"
 
@@ -69,6 +79,11 @@ EXPERIMENTS = [
     for network in ("specified", "shipped")
     for split in ("random", "ds2")
 ]
+
+
+def served() -> Experiment:
+    """The experiment whose artefact is installed with the gateway."""
+    return next(experiment for experiment in EXPERIMENTS if experiment.is_served)
 
 
 def chosen_experiments(parser: argparse.ArgumentParser) -> list[Experiment]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from gateway.messages import BeatClass, BeatWindow, SampleIndex
 from gateway.tflite_classifier import TfliteClassifier
 from model.beats import Beats
+from model.cards import card
 from model.experiments import Experiment
 from model.record_counts import RecordCounts, Scores, count_records
 from model.scores import CLASSES, NO_LABEL, confusion
@@ -57,6 +56,10 @@ class Predictions:
     def scores(self, hours: float) -> Scores:
         return self.by_record(hours).scores()
 
+    def scores_of_whole_records(self) -> Scores:
+        """Where the beats are all of their records, not a random share of them."""
+        return self.scores(len(set(self.beats.record)) * RECORD_HOURS)
+
 
 def recorded_hours(experiment: Experiment, all_beats: Beats, test: Beats) -> float:
     """Hours of ECG that the test part stands for."""
@@ -87,12 +90,6 @@ def float_predictions(experiment: Experiment, beats: Beats) -> Predictions:
     likeliest = 1 + outputs["aami_class"][:, 1:].argmax(axis=1)  # an abnormal class
     labels = np.where(p_abnormal < threshold, CLASSES[0], np.array(CLASSES)[likeliest])
     return _without_missed(beats, p_abnormal, labels, names_classes=True)
-
-
-def card(experiment: Experiment) -> dict[str, Any]:
-    """As written: the gateway's `load_card` refuses, rightly, a model of the public cut."""
-    fields: dict[str, Any] = json.loads(experiment.card_path.read_text())
-    return fields
 
 
 def _served_predictions(tflite_path: Path, beats: Beats) -> Predictions:
