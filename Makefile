@@ -69,6 +69,10 @@ model: .venv-train/installed  ## train and quantise the network from MIT-BIH (ne
 	    .venv-train/bin/python -m model.$$step || exit; \
 	done
 
+.PHONY: report
+report: .venv-dev/installed  ## draw the pictures of model/README.md anew (needs ECG_DATA)
+	$(DEV)/python -m model.report
+
 .PHONY: recordings
 recordings: .venv-demo/installed  ## download the recordings of real ECG that tests want into ECG_DATA
 	.venv-demo/bin/python -c 'import sys, wfdb; \
