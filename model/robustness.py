@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from model.dataset import serving_cut
 from model.experiments import served
+from model.noise_level import noise_power, qrs_power
 from model.partition import patient_records
 from model.predictions import int8_predictions
 from model.record_counts import Scores, rounded_or_none
@@ -31,9 +32,6 @@ RATES_HZ = (125, 250, 500)  # the sensor's other legal rates; MIT-BIH has 360
 GAINS = (0.25, 0.5, 2, 4)
 NOISES = (("bw",), ("ma",), ("bw", "ma"))
 SNR_DB = (24, 18, 12, 6)
-QRS_REACH_S = 0.050  # nst measures the QRS peak to peak within 50 ms of R …
-QRS_BEATS = slice(1, 301)  # … in the first 300 normal beats
-TRIM = 0.05  # … and leaves out the extreme twentieths, of beats as of seconds of noise
 
 Change = Callable[[AnnotatedRecord], AnnotatedRecord]
 
@@ -82,27 +80,14 @@ def amplified(record: AnnotatedRecord, gain: float) -> AnnotatedRecord:
 
 def noisy(record: AnnotatedRecord, noises: tuple[str, ...], snr_db: float) -> AnnotatedRecord:
     """Each noise has an equal share of the noise's power; 15 minutes are given twice."""
-    power = qrs_power(record) / 10 ** (snr_db / 10) / len(noises)
+    rate_hz, normal = record.sample_rate_hz, record.beat_samples[record.beat_classes == "N"]
+    power = qrs_power(record.amplitude_uv, normal, rate_hz) / 10 ** (snr_db / 10) / len(noises)
     mixed = record.amplitude_uv.copy()
     for name in noises:
         noise = second_half_uv(name)
-        scale = np.sqrt(power / noise_power(noise, record.sample_rate_hz))
+        scale = np.sqrt(power / noise_power(noise, rate_hz))
         mixed += scale * np.resize(noise, mixed.size)
     return replace(record, amplitude_uv=mixed)
-
-
-def qrs_power(record: AnnotatedRecord) -> float:
-    """Mean square of a sine as high as the QRS: peak to peak squared over eight (nst)."""
-    reach = round(QRS_REACH_S * record.sample_rate_hz)
-    peaks = record.beat_samples[record.beat_classes == "N"][QRS_BEATS]
-    heights = [np.ptp(record.amplitude_uv[r - reach : r + reach]) for r in peaks]
-    return _trimmed_mean(heights) ** 2 / 8.0
-
-
-def noise_power(noise_uv: NDArray[np.float64], rate_hz: int) -> float:
-    """Mean square over seconds, each about its own mean (nst)."""
-    seconds = noise_uv[: noise_uv.size // rate_hz * rate_hz].reshape(-1, rate_hz)
-    return _trimmed_mean(seconds.std(axis=1)) ** 2
 
 
 def second_half_uv(name: str) -> NDArray[np.float64]:
@@ -110,11 +95,6 @@ def second_half_uv(name: str) -> NDArray[np.float64]:
     recording = wfdb.rdrecord(str(database_path("nstdb") / name), channels=[0])
     half = recording.p_signal[recording.sig_len // 2 :, 0] * 1000.0
     return half - half.mean()
-
-
-def _trimmed_mean(values: NDArray[np.float64] | list[float]) -> float:
-    trim = round(TRIM * len(values))
-    return float(np.sort(values)[trim : len(values) - trim].mean())
 
 
 def _conditions() -> Iterator[tuple[str, Change]]:

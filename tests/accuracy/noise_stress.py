@@ -22,6 +22,7 @@ from gateway.dsp.quality import QualityMeter
 from gateway.dsp.r_peaks import RPeakDetector
 from gateway.dsp.rr_intervals import RRSeries
 from gateway.messages import RPeak, SampleBlock, SampleIndex
+from model.noise_level import noise_power, qrs_power
 from tests.accuracy.ec57 import LEARNING_S, Score, match_beats
 from tests.accuracy.r_peaks import SPLITS, AnnotatedRecord, detect_in_time, read_record
 
@@ -32,7 +33,6 @@ STRESS_RECORDS = ("118", "119")
 QUALITY_RECORDS = ("118", "119", "106", "109", "124", "205", "215", "220")
 NOISY_S = 120.0  # two minutes with noise, two without
 CLEAN_S = 600.0
-QRS_REACH_S = 0.050
 CLOSE_SHARE, CLOSE_BPM = 0.10, 5.0  # a rate within either is right
 
 
@@ -47,33 +47,15 @@ def read_noise(folder: Path, name: str) -> NDArray[np.float64]:
     return noise - noise.mean()
 
 
-def qrs_power(record: AnnotatedRecord) -> float:
-    """Mean square of a sine as high as the QRS (nst: peak to peak squared over eight)."""
-    reach = round(QRS_REACH_S * RATE_HZ)
-    heights = [
-        np.ptp(record.amplitude_uv[r - reach : r + reach])
-        for r in np.rint(record.beats_s[1:301] * RATE_HZ).astype(int)
-    ]
-    trim = len(heights) // 20
-    return float(np.mean(np.sort(heights)[trim:-trim]) ** 2 / 8.0)
-
-
-def noise_power(noise: NDArray[np.float64]) -> float:
-    """Mean square over seconds, each about its own mean, without the extreme twentieths (nst)."""
-    seconds = noise[: noise.size // RATE_HZ * RATE_HZ].reshape(-1, RATE_HZ)
-    rms = np.sort(seconds.std(axis=1))
-    trim = rms.size // 20
-    return float(np.mean(rms[trim:-trim]) ** 2)
-
-
 def mix(
     record: AnnotatedRecord, noises: list[NDArray[np.float64]], snr_db: float
 ) -> NDArray[np.float64]:
     """The record with noise throughout, each noise with an equal share of the power."""
-    power = qrs_power(record) / 10 ** (snr_db / 10) / len(noises)
+    r_samples = np.rint(record.beats_s[1:] * RATE_HZ).astype(int)
+    power = qrs_power(record.amplitude_uv, r_samples, RATE_HZ) / 10 ** (snr_db / 10) / len(noises)
     mixed = record.amplitude_uv.copy()
     for noise in noises:
-        mixed += np.resize(noise, mixed.size) * np.sqrt(power / noise_power(noise))
+        mixed += np.resize(noise, mixed.size) * np.sqrt(power / noise_power(noise, RATE_HZ))
     return mixed
 
 

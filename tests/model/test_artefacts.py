@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from model.evaluate import DS2_LOG
+from model.cards import DS2_LOG
 from model.experiments import EXPERIMENTS, SEED, Experiment
 from model.partition import ds1_records, patient_records
 
