@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,11 +82,7 @@ def main() -> None:
         _record(evaluations, text, arguments.record)
     print(text)
     print(json.dumps(summary(int8_scores, parts)))
-    short = [
-        s for experiment in EXPERIMENTS for s in shortfalls(experiment, int8_scores[experiment])
-    ]
-    if short:
-        raise SystemExit("\n".join(short))
+    hold_to_cards(int8_scores)
 
 
 def _arguments() -> argparse.Namespace:
@@ -94,11 +90,22 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--record", metavar="REASON", help="write cards, scores.md and ds2_log.md")
     parser.add_argument("--robustness", action="store_true", help="rate, polarity, gain and noise")
     arguments = parser.parse_args()
-    if arguments.record and (changed := uncommitted_sources()):
-        parser.error(f"commit first what the scores depend on: {', '.join(changed)}")
-    if not arguments.record and (names := unrecorded(EXPERIMENTS)):
-        parser.error(f"newly trained, score with --record REASON: {', '.join(names)}")
+    check_order(EXPERIMENTS, arguments.record)
     return arguments
+
+
+def check_order(experiments: Iterable[Experiment], reason: str | None) -> None:
+    """Code is committed before it is recorded, a model is recorded when it is first looked at."""
+    if reason and (changed := uncommitted_sources()):
+        raise SystemExit(f"commit first what the scores depend on: {', '.join(changed)}")
+    if not reason and (names := unrecorded(experiments)):
+        raise SystemExit(f"newly trained, score with --record REASON: {', '.join(names)}")
+
+
+def hold_to_cards(int8_scores: Mapping[Experiment, Scores]) -> None:
+    short = [line for e, scores in int8_scores.items() for line in shortfalls(e, scores)]
+    if short:
+        raise SystemExit("\n".join(short))
 
 
 def evaluate(experiment: Experiment, with_float: bool) -> Evaluation:
