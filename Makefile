@@ -69,6 +69,10 @@ model: .venv-train/installed  ## train and quantise the network from MIT-BIH (ne
 	    .venv-train/bin/python -m model.$$step || exit; \
 	done
 
+.PHONY: evaluate
+evaluate: .venv-dev/installed  ## score the committed models and hold them to their cards (needs ECG_DATA)
+	$(DEV)/python -m model.evaluate
+
 .PHONY: report
 report: .venv-dev/installed  ## draw the pictures of model/README.md anew (needs ECG_DATA)
 	$(DEV)/python -m model.report
