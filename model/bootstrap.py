@@ -14,7 +14,7 @@ import numpy as np
 
 from model.record_counts import RecordCounts
 
-RESAMPLES = 1_000  # what a percentile interval wants at least (Efron & Tibshirani, section 14.4)
+RESAMPLES = 1_000  # about the least that a percentile interval wants (Efron & Tibshirani 1993)
 PERCENTILES = (2.5, 97.5)
 SEED = 1993
 
