@@ -10,11 +10,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from model.experiments import EXPERIMENTS, SHIPPED, Experiment
+from model.cards import card
+from model.experiments import EXPERIMENTS, Experiment, served
 from model.figures import confusion_matrix, curves, patients, reliability, worst_beats
 from model.figures.style import save_png, save_svg, styled
 from model.partition import patient_records
-from model.predictions import Predictions, card, int8_predictions
+from model.predictions import Predictions, int8_predictions
 from model.records import read_record
 
 REPORT = Path(__file__).with_name("report")
@@ -27,13 +28,9 @@ def main() -> None:
         _draw_curves()
 
 
-def served_model() -> Experiment:
-    return next(experiment for experiment in EXPERIMENTS if experiment.name == SHIPPED)
-
-
 def compared_models() -> list[Experiment]:
-    """Both networks on both splits."""
-    return EXPERIMENTS
+    """Both networks on both splits; of several seeds the one that is served."""
+    return [model for model in EXPERIMENTS if model.is_served or not model.is_shipped_ds2]
 
 
 def source(*models: Experiment) -> str:
@@ -42,10 +39,10 @@ def source(*models: Experiment) -> str:
 
 
 def _draw_served_model() -> None:
-    served = served_model()
-    beats, of_served = served.beats(), source(served)
-    ds2 = int8_predictions(served, served.final(beats).test)
-    paced = int8_predictions(served, beats.of_records(patient_records()["paced"]))
+    model = served()
+    beats, of_served = model.beats(), source(model)
+    ds2 = int8_predictions(model, model.final(beats).test)
+    paced = int8_predictions(model, beats.of_records(patient_records()["paced"]))
     matrices = confusion_matrix.draw({"DS2": ds2, "Paced records": paced})
     strips = worst_beats.draw(worst_beats.worst(ds2), cache(read_record))
     save_svg(matrices, REPORT / "confusion.svg", of_served)

@@ -45,7 +45,7 @@ def styled() -> rc_context:
 
 def save_svg(figure: Figure, path: Path, source: str) -> None:
     """`source` names the models that the picture is of, in the file's metadata."""
-    figure.savefig(path, metadata={"Date": None, "Creator": None, "Source": source})
+    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None, "Source": source})
 
 
 def save_png(figure: Figure, path: Path, source: str) -> None:
@@ -55,4 +55,4 @@ def save_png(figure: Figure, path: Path, source: str) -> None:
     few = Image.open(drawn).convert("RGB").quantize(PNG_COLOURS, Image.Quantize.MAXCOVERAGE)
     text = PngInfo()
     text.add_text("Source", source)
-    few.save(path, optimize=True, pnginfo=text)
+    few.save(path, "png", optimize=True, pnginfo=text)

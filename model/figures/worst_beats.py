@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator
+from numpy.typing import NDArray
 
 from gateway.messages import BeatClass
 from model.figures.style import BLACK, BLUE, VERMILION, WIDTH_IN
@@ -24,7 +24,10 @@ HALF_STRIP_S = 2.0
 STRIP_MV = 4.0
 ROW_IN = 1.95
 ATTRIBUTION = "Signals: MIT-BIH Arrhythmia Database (Moody & Mark 2001), PhysioNet, ODC-By 1.0"
-PAPER_1_MM, PAPER_5_MM = "#F7DCDC", "#EFB5B5"
+PAPER = {  # millimetres between lines → their look
+    1: {"color": "#F7DCDC", "linewidth": 0.4, "zorder": 0.5},
+    5: {"color": "#EFB5B5", "linewidth": 0.8, "zorder": 0.6},
+}
 MARK_S = 0.15  # each side of the beat
 
 
@@ -95,15 +98,16 @@ def _title(wrong: WrongLabel, record: AnnotatedRecord) -> str:
 
 def _rule_paper(axes: Axes) -> None:
     """1 mm squares of 0.04 s and 0.1 mV, every fifth line stronger."""
-    axes.set(xlim=(-HALF_STRIP_S, HALF_STRIP_S), ylim=(-STRIP_MV / 2, STRIP_MV / 2))
-    for axis, square in ((axes.xaxis, 0.2), (axes.yaxis, 0.5)):
-        axis.set_major_locator(MultipleLocator(square))
-        axis.set_minor_locator(MultipleLocator(square / 5))
-        axis.set_ticklabels([])
-    axes.tick_params(which="both", length=0)
-    axes.grid(which="minor", color=PAPER_1_MM, linewidth=0.4)
-    axes.grid(which="major", color=PAPER_5_MM, linewidth=0.8)
+    across_s, up_mv = (-HALF_STRIP_S, HALF_STRIP_S), (-STRIP_MV / 2, STRIP_MV / 2)
+    axes.set(xlim=across_s, ylim=up_mv, xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
+    for millimetres, look in PAPER.items():
+        axes.vlines(_rules(*across_s, 0.04 * millimetres), *up_mv, **look)
+        axes.hlines(_rules(*up_mv, 0.1 * millimetres), *across_s, **look)
+
+
+def _rules(low: float, high: float, distance: float) -> NDArray[np.float64]:
+    return np.linspace(low, high, round((high - low) / distance) + 1)
 
 
 def _draw_signal(axes: Axes, record: AnnotatedRecord, centre: int) -> None:
