@@ -23,7 +23,12 @@ HEADLINE = (
 # Another CPU's kernels may move single beats: one S beat of the random test part is 0.24 points.
 TOLERANCE = 0.3
 # What decides the scores, for the commit that a card and the log name.
-SCORED_SOURCES = ("model/*.py", "gateway/dsp/*.py", "gateway/pipeline.py", "gateway/*classifier.py")
+SCORED_SOURCES = (
+    ":(glob)model/*.py",
+    "gateway/dsp",
+    "gateway/pipeline.py",
+    "gateway/*classifier.py",
+)
 
 
 def card(experiment: Experiment) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 import json
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -6,10 +7,11 @@ import numpy as np
 import pytest
 
 from gateway.beat_classifier import Score
+from model import cards
 from model.beats import Beats
 from model.cards import HEADLINE, INT8, shortfalls, stated_scores, write_scores
 from model.evaluate import check_order, hold_to_cards
-from model.experiments import EXPERIMENTS, Experiment
+from model.experiments import EXPERIMENTS, Experiment, current_commit
 from model.predictions import Predictions
 from model.summary import over_seeds, summary
 
@@ -174,3 +176,32 @@ def test_a_newly_trained_model_is_looked_at_only_on_record(experiment):
     with pytest.raises(SystemExit, match="specified_ds2"):
         check_order([experiment], None)
     check_order([recorded(experiment)], None)
+
+
+def test_a_look_at_ds2_is_a_line_with_commit_model_and_reason(experiment, tmp_path, monkeypatch):
+    monkeypatch.setattr(cards, "DS2_LOG", tmp_path / "ds2_log.md")
+    cards.log_look_at_ds2(experiment, {"f1": 80.5, "auc": 97.0}, "the five seeds")
+    [line] = (tmp_path / "ds2_log.md").read_text().splitlines()
+    cells = line.strip("| ").split(" | ")
+    assert cells[1] == current_commit()
+    assert cells[2:] == ["specified_ds2", "00000000", "80.5", "97.0", "the five seeds"]
+
+
+def test_only_what_decides_the_scores_must_be_committed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [
+        "model/scores.py",
+        "model/figures/style.py",
+        "gateway/dsp/filters.py",
+        "gateway/log.py",
+    ]
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("before")
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "x"]):
+        subprocess.run(["git", *command], check=True)
+    assert cards.uncommitted_sources() == []
+    for name in names:
+        Path(name).write_text("after")
+    assert cards.uncommitted_sources() == ["gateway/dsp/filters.py", "model/scores.py"]
