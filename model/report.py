@@ -17,6 +17,7 @@ from model.figures.style import save_png, save_svg, styled
 from model.partition import patient_records
 from model.predictions import Predictions, int8_predictions
 from model.records import read_record
+from model.scores import NO_LABEL
 
 REPORT = Path(__file__).with_name("report")
 
@@ -53,7 +54,7 @@ def _draw_served_model() -> None:
 
 def _reliability(predictions: Predictions) -> reliability.Reliability:
     """Of every detection that was given a p."""
-    given = predictions[predictions.beats.has_window]
+    given = predictions[predictions.labels != NO_LABEL]
     return reliability.reliability(given.p_abnormal, given.beats.is_abnormal)
 
 

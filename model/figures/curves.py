@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from model.figures.style import BLUE, VERMILION, WIDTH_IN
+from model.figures.style import BLUE, GREY, VERMILION, WIDTH_IN
 from model.predictions import Predictions
 from model.scores import ABNORMAL, CLASSES, NO_LABEL, auc
 
-COLOURS = {"specified": BLUE, "shipped": VERMILION}
-MARKERS = {"specified": "s", "shipped": "o"}
-MARKER_SIZES = {"specified": 10, "shipped": 7}  # one can be seen behind the other
+LOOKS = {  # the squares are larger, so that they can be seen behind the circles
+    "specified": {"color": BLUE, "marker": "s", "markersize": 10, "linewidth": 1.6},
+    "shipped": {"color": VERMILION, "marker": "o", "markersize": 7, "linewidth": 1.6},
+}
 LINES = {"random": (0, (4, 1.5)), "ds2": "-"}
 SPLIT_NAMES = {"random": "random split", "ds2": "DS1 → DS2"}
 
@@ -81,18 +83,15 @@ def draw(curves: dict[tuple[str, str], Curve]) -> Figure:
     roc, precision_recall = figure.subplots(1, 2)
     _name_axes(roc, "ROC", "false positive rate (%)", "sensitivity (%)")
     _name_axes(precision_recall, "Precision–recall", "sensitivity, recall (%)", "precision (%)")
-    roc.plot([0, 100], [0, 100], color="#999999", linewidth=0.8, linestyle=":")
+    roc.plot([0, 100], [0, 100], color=GREY, linewidth=0.8, linestyle=":")
     for (network, split), drawn in curves.items():
-        name = f"{network}, {SPLIT_NAMES[split]}"
+        look = LOOKS[network] | {"linestyle": LINES[split]}
         summary = f"AUC {drawn.auc:.1f}, AP {100 * drawn.average_precision:.1f}"
-        for axes, across, up in (
-            (roc, "false_positive_rate", "recall"),
-            (precision_recall, "recall", "precision"),
-        ):
-            _draw_line(axes, drawn, (across, up), network, LINES[split], f"{name}: {summary}")
-    figure.legend(
-        *roc.get_legend_handles_labels(), loc="outside lower center", ncols=2, handlelength=4
-    )
+        label = f"{network}, {SPLIT_NAMES[split]}: {summary}"
+        _draw_line(roc, drawn, ("false_positive_rate", "recall"), look, label)
+        _draw_line(precision_recall, drawn, ("recall", "precision"), look, label)
+    legend = {"loc": "outside lower center", "ncols": 2, "handlelength": 4}
+    figure.legend(*roc.get_legend_handles_labels(), **legend)
     return figure
 
 
@@ -101,11 +100,10 @@ def _name_axes(axes: Axes, title: str, across: str, up: str) -> None:
 
 
 def _draw_line(
-    axes: Axes, drawn: Curve, rates: tuple[str, str], network: str, line: object, label: str
+    axes: Axes, drawn: Curve, rates: tuple[str, str], look: dict[str, Any], label: str
 ) -> None:
     """The whole curve, and a marker where the labels lie."""
     along = [100 * getattr(drawn.thresholds, rate) for rate in rates]
     point = [100 * getattr(drawn.labels, rate) for rate in rates]
-    look = {"color": COLOURS[network], "marker": MARKERS[network], "ms": MARKER_SIZES[network]}
-    axes.plot(*along, linestyle=line, linewidth=1.6, markevery=[], label=label, **look)
-    axes.plot(*point, markeredgecolor="white", **look)
+    axes.plot(*along, **look, markevery=[], label=label)
+    axes.plot(*point, **look, markeredgecolor="white")

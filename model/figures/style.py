@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 # Okabe & Ito 2008: told apart with every kind of colour blindness. Never the only sign.
-BLUE, VERMILION, GREEN, BLACK = "#0072B2", "#D55E00", "#009E73", "#000000"
+BLUE, VERMILION, BLACK = "#0072B2", "#D55E00", "#000000"
 GREY = "#595959"  # 7:1 on white
 
 WIDTH_IN = 8.3  # shown at about 800 pixels in a README
@@ -32,13 +33,12 @@ STYLE: dict[str, Any] = {
     "figure.constrained_layout.h_pad": 0.08,  # inches
     "figure.constrained_layout.w_pad": 0.08,
     "svg.hashsalt": "ecg-gateway",  # the ids in the file, else drawn anew each time
-    "path.simplify_threshold": 0.2,
 }
-PNG_DPI = 120
+PNG_DPI = 120  # sharp where a README shows it at 100
 PNG_COLOURS = 48
 
 
-def styled() -> rc_context:
+def styled() -> AbstractContextManager[None]:
     """Everything drawn and saved within has the report's look."""
     return rc_context(STYLE)
 
