@@ -31,8 +31,8 @@ from gateway.pipeline import Pipeline
 FORMAT = 1
 MAX_STATE_BYTES = 4 * 1024 * 1024  # some 40 times the state at 500 Hz; a larger one is damaged
 OUTSIDE = frozenset({"classifier", "limits"})  # given to the constructor, not state
-ANALYSIS_CODE = ("messages.py", "rhythm.py", "pipeline.py", "minutes.py", "dsp/*.py")
-_OWN_MODULES = ("gateway.messages", "gateway.rhythm", "gateway.minutes", "gateway.dsp.")
+ANALYSIS_CODE = ("messages.py", "rhythm/*.py", "pipeline.py", "minutes.py", "dsp/*.py")
+_OWN_MODULES = ("gateway.messages", "gateway.rhythm.", "gateway.minutes", "gateway.dsp.")
 _HEADER_LENGTH = struct.Struct("<I")
 # what a header raises that JSON can hold and `save` never writes
 _UNFIT = (AttributeError, ImportError, KeyError, OverflowError, TypeError, ValueError)

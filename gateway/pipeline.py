@@ -34,7 +34,7 @@ from gateway.messages import (
     VitalSigns,
 )
 from gateway.minutes import Minutes
-from gateway.rhythm import RhythmAnalyser
+from gateway.rhythm.analyser import RhythmAnalyser
 
 JUDGED_SECONDS = 16  # a beat that search-back found lies no further back (its signal: 8 s)
 

@@ -16,7 +16,7 @@ from gateway.messages import (
     SampleIndex,
     VitalSigns,
 )
-from gateway.rhythm import RhythmAnalyser
+from gateway.rhythm.analyser import RhythmAnalyser
 
 RATE = 100
 

@@ -1,0 +1,1 @@
+"""Beats and rate → rhythm events: small rules, each with one finding of its own."""

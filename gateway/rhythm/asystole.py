@@ -1,0 +1,62 @@
+"""No heartbeat."""
+
+from __future__ import annotations
+
+from gateway.dsp.quality import PEAK_DELAY_S
+from gateway.messages import Gap, RhythmEvent, RhythmKind, RPeak, SampleIndex, VitalSigns
+from gateway.rhythm.rule import Rule
+
+
+class Asystole(Rule):
+    """No heartbeat for `asystole_s` of signal that can carry a lethal alarm.
+
+    The count starts at the last beat, and anew after a gap or an unusable second. Once open, the
+    event ends only with a heartbeat: a signal that is lost proves no recovery.
+    """
+
+    def __init__(self, sample_rate_hz: int, asystole_s: float) -> None:
+        super().__init__(RhythmKind.ASYSTOLE, sample_rate_hz)
+        self._criterion = round(asystole_s * sample_rate_hz)
+        self._peak_delay = round(PEAK_DELAY_S * sample_rate_hz)
+        self._counted_from = SampleIndex(0)
+        self._over: tuple[SampleIndex, SampleIndex] | None = None  # onset and end, not yet told
+
+    def push_gap(self, gap: Gap) -> None:
+        self._counted_from = gap.end
+
+    def push_peak(self, peak: RPeak) -> None:
+        long = peak.sample - self._counted_from >= self._criterion
+        if self._over is None and (long or self._onset is not None):
+            self._over = (self._counted_from, peak.sample)
+        self._counted_from = max(self._counted_from, peak.sample)
+
+    def push_second(self, vitals: VitalSigns) -> None:
+        if not vitals.quality.lethal_usable:
+            self._counted_from = max(self._counted_from, self._end_of(vitals))
+
+    @property
+    def deadline(self) -> SampleIndex | None:
+        if self._onset is not None:
+            return None
+        return SampleIndex(self._counted_from + self._criterion + self._peak_delay)
+
+    def decide(self, at: SampleIndex) -> list[RhythmEvent]:
+        events = self._tell_over(at)
+        deadline = self.deadline
+        if deadline is not None and at >= deadline:
+            events.append(self._begin(self._counted_from, at))
+        return events
+
+    def finish(self, at: SampleIndex) -> list[RhythmEvent]:
+        events = self._tell_over(at)
+        if self._onset is None and at - self._counted_from >= self._criterion:
+            events.append(self._begin(self._counted_from, at))  # no peak is on its way any more
+        return events + super().finish(at)
+
+    def _tell_over(self, at: SampleIndex) -> list[RhythmEvent]:
+        """The end of the open event; both, where a beat came before the event was decided."""
+        if self._over is None:
+            return []
+        (onset, end), self._over = self._over, None
+        begun = [self._begin(onset, at)] if self._onset is None else []
+        return [*begun, self._end(end, at)]
