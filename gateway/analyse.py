@@ -17,7 +17,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -148,14 +148,21 @@ def _span(lead: Lead, from_s: float, to_s: float | None) -> tuple[int, int]:
 
 
 def analyse_lead(lead: Lead, first: int, past: int, classifier: BeatClassifier) -> Analysis:
-    """All stages over the samples from `first` to `past`, under the default limits."""
+    """The samples from `first` to `past`, with a progress bar."""
+    return analyse_items(_with_progress(lead, first, past), lead.sample_rate_hz, classifier)
+
+
+def analyse_items(
+    items: Iterable[SampleBlock | Gap], sample_rate_hz: int, classifier: BeatClassifier
+) -> Analysis:
+    """All stages over a signal's consecutive items, under the default limits."""
     limits = AlarmLimits()
-    pipeline = Pipeline(lead.sample_rate_hz, classifier, limits)
+    pipeline = Pipeline(sample_rate_hz, classifier, limits)
     analysis, book = Analysis(), AlarmBook(limits)
-    for item in _with_progress(lead, first, past):
-        _collect(pipeline.push(item), analysis, book, lead.sample_rate_hz)
-    _collect(pipeline.finish(), analysis, book, lead.sample_rate_hz)
-    _note(book.stand_by(past / lead.sample_rate_hz), analysis)
+    for item in items:
+        _collect(pipeline.push(item), analysis, book, sample_rate_hz)
+    _collect(pipeline.finish(), analysis, book, sample_rate_hz)
+    _note(book.stand_by((pipeline.end or 0) / sample_rate_hz), analysis)
     return analysis
 
 
@@ -169,12 +176,12 @@ def _with_progress(lead: Lead, first: int, past: int) -> Iterator[SampleBlock | 
     with tqdm(
         total=round((past - first) / rate), desc=lead.record, unit="s", disable=None
     ) as progress:
-        for item in _items(lead, first, past):
+        for item in lead_items(lead, first, past):
             yield item
             progress.update(round((item.end - first) / rate) - progress.n)
 
 
-def _items(lead: Lead, first: int, past: int) -> Iterator[SampleBlock | Gap]:
+def lead_items(lead: Lead, first: int, past: int) -> Iterator[SampleBlock | Gap]:
     """The samples in pieces of at most 10 s; what is not a number is a gap."""
     unknown = np.isnan(lead.amplitude_uv)
     changes = first + 1 + np.flatnonzero(np.diff(unknown[first:past]))
