@@ -11,7 +11,6 @@ which `--update` tightens and never loosens.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import sys
@@ -26,8 +25,8 @@ from numpy.typing import NDArray
 from gateway.dsp.r_peaks import RPeakDetector
 from gateway.messages import LEGAL_SAMPLE_RATES_HZ, SAMPLES_PER_FRAME, SampleBlock, SampleIndex
 from tests.accuracy.ec57 import LEARNING_S, Score, match_beats, outside
+from tests.accuracy.ratchet import check
 
-RATCHET = Path(__file__).with_name("ratchet.json")
 PROCESSES = 2
 BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?")
 DS1 = "101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230"
@@ -95,37 +94,8 @@ def gross(scores: dict[str, Score]) -> dict[str, Score]:
     }
 
 
-def read_ratchet() -> dict[str, dict[str, dict[str, float]]]:
-    """Rate → split → figure → percent."""
-    ratchet: dict[str, dict[str, dict[str, float]]] = json.loads(RATCHET.read_text())
-    return ratchet
-
-
 def figures(score: Score) -> dict[str, float]:
-    """Rounded down, so that the same result passes."""
-    return {
-        "Se": math.floor(score.sensitivity * 1000) / 1000,
-        "+P": math.floor(score.positive_predictivity * 1000) / 1000,
-    }
-
-
-def shortfalls(name: str, score: Score, floor: dict[str, float]) -> list[str]:
-    """What lies below the ratchet, in words."""
-    reached = figures(score)
-    return [
-        f"{name} {figure} {reached[figure]:.3f} is below {least:.3f}"
-        for figure, least in floor.items()
-        if reached[figure] < least
-    ]
-
-
-def tighten(rate_hz: int, scores: dict[str, Score]) -> None:
-    ratchet = read_ratchet()
-    floors = ratchet.setdefault(str(rate_hz), {})
-    for split, score in scores.items():
-        floor = floors.get(split, {})
-        floors[split] = {k: max(v, floor.get(k, 0.0)) for k, v in figures(score).items()}
-    RATCHET.write_text(json.dumps(ratchet, indent=2) + "\n")
+    return {"Se": score.sensitivity, "+P": score.positive_predictivity}
 
 
 def print_line(name: str, score: Score) -> None:
@@ -151,16 +121,9 @@ def main() -> int:
     splits = gross(scores)
     for name, counted in (scores | splits).items():
         print_line(name, counted)
-    if arguments.update:
-        fast = sum((scores[name] for name in FAST.split()), Score())
-        tighten(arguments.rate, splits | {"fast": fast})
-    floors = read_ratchet().get(str(arguments.rate), {})
-    below = [
-        line
-        for name in splits
-        if name in floors
-        for line in shortfalls(name, splits[name], floors[name])
-    ]
+    fast = sum((scores[name] for name in FAST.split()), Score())
+    reached = {split: figures(score) for split, score in (splits | {"fast": fast}).items()}
+    below = check(str(arguments.rate), reached, arguments.update)
     print(*below, sep="\n")
     return 1 if below else 0
 
