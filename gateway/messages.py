@@ -316,8 +316,19 @@ class BedState(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Variability:
+    """Variability of the heart rate over five minutes of normal beats; None where too few."""
+
+    sdnn_ms: float | None = None
+    rmssd_ms: float | None = None
+    pnn50_percent: float | None = None
+    lf_hf: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Minute:
-    """One minute of a session's axis. Rates are None where no second of it was usable."""
+    """One minute of a session's axis. Rates are None where no second of it was usable, `rmssd_ms`
+    where too little of it was normal beats; `variability` is of the five minutes to its end."""
 
     start: SampleIndex
     beats: int
@@ -327,6 +338,8 @@ class Minute:
     heart_rate_max_bpm: float | None
     usable_s: int
     gap_s: int
+    rmssd_ms: float | None
+    variability: Variability
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.dsp.variability import VARIABILITY_S, NormalIntervals, rmssd_ms, variability
 from gateway.messages import Beat, BeatClass, Minute, QualityReason, SampleIndex, VitalSigns
 
 MINUTE_S = 60
@@ -14,10 +15,12 @@ class Minutes:
     """Counts a session's beats and seconds by minute; `push` gives each minute once, closed."""
 
     def __init__(self, sample_rate_hz: int) -> None:
+        self._sample_rate_hz = sample_rate_hz
         self._samples = MINUTE_S * sample_rate_hz
         self._settle = SETTLE_S * sample_rate_hz
         self._beats: list[tuple[int, bool]] = []
         self._seconds: list[VitalSigns] = []
+        self._normal = NormalIntervals(sample_rate_hz)
         self._open: int | None = None
 
     def push(self, beats: Sequence[Beat], seconds: Sequence[VitalSigns]) -> list[Minute]:
@@ -26,6 +29,7 @@ class Minutes:
             (beat.r_sample, beat.label is not None and beat.label.beat_class != BeatClass.NORMAL)
             for beat in beats
         ]
+        self._normal.push(beats)
         self._seconds += seconds
         if self._open is None and self._seconds:
             self._open = self._seconds[0].start // self._samples
@@ -54,18 +58,23 @@ class Minutes:
         self._beats = [beat for beat in self._beats if beat[0] >= end]
         self._seconds = self._seconds[len(seconds) :]
         self._open += 1
-        return _summarise(SampleIndex(start), beats, seconds)
+        return self._summarise(SampleIndex(start), SampleIndex(end), beats, seconds)
 
-
-def _summarise(start: SampleIndex, beats: list[bool], seconds: list[VitalSigns]) -> Minute:
-    rates = [s.heart_rate_bpm for s in seconds if s.heart_rate_bpm is not None]
-    return Minute(
-        start,
-        beats=len(beats),
-        abnormal_beats=sum(beats),
-        heart_rate_min_bpm=min(rates, default=None),
-        heart_rate_mean_bpm=sum(rates) / len(rates) if rates else None,
-        heart_rate_max_bpm=max(rates, default=None),
-        usable_s=sum(second.quality.rate_usable for second in seconds),
-        gap_s=sum(QualityReason.GAP in second.quality.reasons for second in seconds),
-    )
+    def _summarise(
+        self, start: SampleIndex, end: SampleIndex, beats: list[bool], seconds: list[VitalSigns]
+    ) -> Minute:
+        rate = self._sample_rate_hz
+        rates = [s.heart_rate_bpm for s in seconds if s.heart_rate_bpm is not None]
+        five_minutes_before = SampleIndex(end - VARIABILITY_S * rate)
+        return Minute(
+            start,
+            beats=len(beats),
+            abnormal_beats=sum(beats),
+            heart_rate_min_bpm=min(rates, default=None),
+            heart_rate_mean_bpm=sum(rates) / len(rates) if rates else None,
+            heart_rate_max_bpm=max(rates, default=None),
+            usable_s=sum(second.quality.rate_usable for second in seconds),
+            gap_s=sum(QualityReason.GAP in second.quality.reasons for second in seconds),
+            rmssd_ms=rmssd_ms(self._normal.between(start, end), rate, MINUTE_S),
+            variability=variability(self._normal.between(five_minutes_before, end), rate),
+        )
