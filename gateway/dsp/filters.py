@@ -44,6 +44,14 @@ def butterworth_high_pass(corner_hz: float, sample_rate_hz: int) -> Biquad:
     return _normalised((gain, -2.0 * gain, gain), cosine, alpha)
 
 
+def notch_section(centre_hz: float, width_hz: float, sample_rate_hz: int) -> Biquad:
+    """Nothing at `centre_hz`, all at 0 Hz; `width_hz` between the −3 dB corners, by the same
+    transform, prewarped so that the width holds at every sample rate."""
+    omega = 2.0 * math.pi * centre_hz / sample_rate_hz
+    cosine, alpha = math.cos(omega), math.tan(math.pi * width_hz / sample_rate_hz)
+    return _normalised((1.0, -2.0 * cosine, 1.0), cosine, alpha)
+
+
 def _prewarp(corner_hz: float, sample_rate_hz: int) -> tuple[float, float]:
     omega = 2.0 * math.pi * corner_hz / sample_rate_hz
     return math.cos(omega), math.sin(omega) / (2.0 * BUTTERWORTH_Q)

@@ -37,11 +37,11 @@ def test_output_is_scipys(rate):
 
 
 @settings(deadline=None)
-@given(st.sets(st.integers(1, 999)))
-def test_chunking_changes_no_bit(cuts):
-    raw = block(ecg(250, 4.0, [1.0, 2.0, 3.0]), 250, start=77)
-    whole = BandPass(250).push(raw)
-    band_pass = BandPass(250)
+@given(st.sampled_from(LEGAL_SAMPLE_RATES_HZ), st.sets(st.integers(1, 1999)))
+def test_chunking_changes_no_bit(rate, cuts):
+    raw = block(ecg(rate, 4.0, [1.0, 2.0, 3.0]), rate, start=77)
+    whole = BandPass(rate).push(raw)
+    band_pass = BandPass(rate)
     pieces = [
         band_pass.push(piece) for piece in cut_up(raw, cuts) if isinstance(piece, SampleBlock)
     ]
@@ -52,11 +52,24 @@ def test_chunking_changes_no_bit(cuts):
     assert pieces[-1].end == whole.end
 
 
-def test_an_offset_leaves_no_step_at_the_start_or_after_a_reset():
-    band_pass = BandPass(250)
-    assert np.abs(band_pass.push(block(np.full(500, 8000.0), 250)).amplitude_uv).max() < 1e-6
-    band_pass.reset()
-    assert np.abs(band_pass.push(block(np.full(500, -90.0), 250)).amplitude_uv).max() < 1e-6
+@pytest.mark.parametrize("rate", LEGAL_SAMPLE_RATES_HZ)
+def test_an_offset_leaves_no_step_at_the_start_or_after_a_reset(rate):
+    band_pass = BandPass(rate)
+    for level_uv in (8000.0, -90.0):
+        filtered = band_pass.push(block(np.full(2 * rate, level_uv), rate)).amplitude_uv
+        assert np.abs(filtered).max() < 1e-6
+        band_pass.reset()
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from(LEGAL_SAMPLE_RATES_HZ), st.integers(0, 2**32 - 1))
+def test_any_legal_samples_give_finite_output_that_settles(rate, seed):
+    """Whatever 16-bit samples came before, ten seconds of a level leave less than 1 µV."""
+    steps = np.random.default_rng(seed).integers(-32767, 32768, rate) * 5.0
+    raw = np.concatenate((steps, np.full(10 * rate, steps[-1])))
+    filtered = BandPass(rate).push(block(raw, rate)).amplitude_uv
+    assert np.isfinite(filtered).all()
+    assert np.abs(filtered[-rate:]).max() < 1.0
 
 
 def test_the_flags_of_a_block_stay_on_it():
