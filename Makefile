@@ -25,7 +25,7 @@ DEV = .venv-dev/bin
 
 .PHONY: help
 help:  ## this list
-	@awk -F ':.*## ?' '/^[a-z-]+:.*##/ { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ?' '/^[a-z0-9-]+:.*##/ { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: .venv-demo/installed  ## start the gateway with virtual sensors: RECORD=wfdb/record SENSORS=4 PORT=8080
@@ -58,6 +58,10 @@ bench: .venv-bench/installed  ## speed, memory and latency, beside sleepecg and 
 .PHONY: accuracy
 accuracy: .venv-dev/installed  ## R peaks on all of MIT-BIH by the rules of EC57 (needs ECG_DATA)
 	$(DEV)/python -m tests.accuracy.r_peaks
+
+.PHONY: ec57
+ec57: .venv-dev/installed  ## beats, runs, episodes and heart rate by the rules of EC57 (needs ECG_DATA)
+	$(DEV)/python -m tests.accuracy.ec57_report
 
 .PHONY: test-runtimes
 test-runtimes: .venv-dev/installed $(RUNTIMES)  ## the same labels on arm64 and tflite-runtime (needs ECG_DATA)
