@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from gateway import checkpoint
 from gateway.beat_classifier import BeatClassifier
 from gateway.config import AlarmLimits
+from gateway.dsp.notch import NotchMode
 from gateway.messages import SAMPLES_PER_FRAME, Findings, Gap, RhythmKind, SampleBlock
 from gateway.pipeline import Pipeline
 
@@ -21,11 +22,16 @@ class LiveAnalysis:
     """Findings of one session, item by item along its axis."""
 
     def __init__(
-        self, sample_rate_hz: int, classifier: BeatClassifier, limits: AlarmLimits
+        self,
+        sample_rate_hz: int,
+        classifier: BeatClassifier,
+        limits: AlarmLimits,
+        notch_mode: NotchMode = NotchMode.OFF,
     ) -> None:
         self._sample_rate_hz = sample_rate_hz
         self._classifier = classifier
         self._limits = limits
+        self._notch_mode = notch_mode
         self._pipeline = self._new_pipeline()
         self._end: int | None = None
         self._unsaved_samples = 0
@@ -78,7 +84,7 @@ class LiveAnalysis:
         return self._pipeline.push(item)
 
     def _new_pipeline(self) -> Pipeline:
-        return Pipeline(self._sample_rate_hz, self._classifier, self._limits)
+        return Pipeline(self._sample_rate_hz, self._classifier, self._limits, self._notch_mode)
 
 
 def join(found: Sequence[Findings]) -> Findings:

@@ -3,8 +3,8 @@
 The state is walked attribute by attribute: plain values, containers, numpy arrays, enums, and
 objects of the gateway's own classes. It is written as a JSON header with the arrays' bytes behind
 it, zlib-compressed (several stages keep the same last seconds of signal). Nothing is executed on
-reading but the construction of these. A fingerprint covers the analysis code itself, the limits
-and numpy: bit-exactness can be promised for the same arithmetic only, so whatever differs refuses
+reading but the construction of these. A fingerprint covers the analysis code itself, the limits,
+notch and numpy: bit-exactness can be promised for the same arithmetic only, so what differs refuses
 the checkpoint. The model is no part of it: a state goes on under another model without losing a
 beat, after a restart as when the model is replaced while beds are monitored.
 """
@@ -30,7 +30,7 @@ from gateway.pipeline import Pipeline
 
 FORMAT = 1
 MAX_STATE_BYTES = 4 * 1024 * 1024  # some 40 times the state at 500 Hz; a larger one is damaged
-OUTSIDE = frozenset({"classifier", "limits"})  # given to the constructor, not state
+OUTSIDE = frozenset({"classifier", "limits", "notch_mode"})  # given to the constructor, not state
 ANALYSIS_CODE = ("messages.py", "rhythm/*.py", "pipeline.py", "minutes.py", "dsp/*.py")
 _OWN_MODULES = ("gateway.messages", "gateway.rhythm.", "gateway.minutes", "gateway.dsp.")
 _HEADER_LENGTH = struct.Struct("<I")
@@ -42,7 +42,7 @@ _TAG = "$"  # marks a JSON object that stands for something other than a dict
 class CheckpointRefusal(enum.StrEnum):
     DAMAGED = "damaged"  # not what `save` wrote
     FORMAT = "format"  # written by a version that lays it out otherwise
-    FINGERPRINT = "fingerprint"  # other code, limits or sample rate
+    FINGERPRINT = "fingerprint"  # other code, limits, notch or sample rate
 
 
 class CheckpointRefused(Exception):
@@ -108,6 +108,7 @@ def _fingerprint(pipeline: Pipeline) -> str:
         _code_sha256(),
         np.__version__,
         repr(pipeline.limits),
+        pipeline.notch_mode,
         str(pipeline.sample_rate_hz),
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

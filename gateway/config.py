@@ -68,6 +68,15 @@ class SessionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalConfig:
+    """[signal]: what is done to every sensor's samples before they are analysed."""
+
+    mains_notch: str = matching(
+        "off", pattern="off|50|60|auto", meaning='one of "off", "50", "60", "auto"'
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class StoreConfig:
     """[store]: the database and its rhythm of commits."""
 
@@ -135,6 +144,7 @@ class GatewayConfig:
     state_directory: Path = Path("/var/lib/ecg-gateway")
     radio: RadioConfig = RadioConfig()
     session: SessionConfig = SessionConfig()
+    signal: SignalConfig = SignalConfig()
     store: StoreConfig = StoreConfig()
     keyring: KeyringConfig = KeyringConfig()
     dashboard: DashboardConfig = DashboardConfig()

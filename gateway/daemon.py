@@ -18,6 +18,7 @@ from gateway.bed_commands import bed_commands
 from gateway.config import GatewayConfig
 from gateway.control import SOCKET_NAME, ControlServer
 from gateway.counters import Counters
+from gateway.dsp.notch import NotchMode
 from gateway.live_view import LiveView
 from gateway.messages import device_name
 from gateway.model_in_service import ModelInService
@@ -88,6 +89,7 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
             reader=reader,
             record=recorder.record,
             counters=counters,
+            notch_mode=NotchMode(config.signal.mains_notch),
         )
         ward = Ward(parts, recorder, live_view, heartbeats, config.beds.auto_admit)
         recorder.start()

@@ -99,7 +99,7 @@ async def analyse_late_stretch(
     if until is None:
         return LateFindings(classifier.card.short_hash, (), ())
     context = round(CONTEXT_S * sample_rate_hz / SAMPLES_PER_FRAME)
-    analysis = LiveAnalysis(sample_rate_hz, classifier, parts.limits)
+    analysis = LiveAnalysis(sample_rate_hz, classifier, parts.limits, parts.notch_mode)
     inside = _Inside(gap)
     for begin in range(max(0, first - context), last + context + 1, FRAMES_PER_STEP):
         end = min(last + context, begin + FRAMES_PER_STEP - 1)

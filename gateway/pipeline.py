@@ -16,6 +16,7 @@ from gateway.beat_classifier import BeatClassifier
 from gateway.config import AlarmLimits
 from gateway.dsp.beat_windows import BeatWindowCutter
 from gateway.dsp.filters import BandPass
+from gateway.dsp.notch import Notch, NotchMode
 from gateway.dsp.quality import PEAK_DELAY_S, QualityMeter
 from gateway.dsp.r_peaks import RPeakDetector
 from gateway.dsp.rr_intervals import RRSeries
@@ -56,11 +57,17 @@ class Pipeline:
     """
 
     def __init__(
-        self, sample_rate_hz: int, classifier: BeatClassifier, limits: AlarmLimits
+        self,
+        sample_rate_hz: int,
+        classifier: BeatClassifier,
+        limits: AlarmLimits,
+        notch_mode: NotchMode = NotchMode.OFF,
     ) -> None:
         self.sample_rate_hz = sample_rate_hz
         self.classifier = classifier
         self.limits = limits
+        self.notch_mode = notch_mode
+        self._notch = Notch(sample_rate_hz, notch_mode)
         self._band_pass = BandPass(sample_rate_hz)
         self._detector = RPeakDetector(sample_rate_hz)
         self._rr = RRSeries(sample_rate_hz)
@@ -88,6 +95,7 @@ class Pipeline:
         """The findings that this item completes."""
         if self._end is None and item.start > 0:
             self._rhythm.push_gap(Gap(SampleIndex(0), item.start))
+        item = self._without_mains(item)
         filtered = self._filter(item)
         found = _Found()
         for start, end in self._cuts(item):
@@ -115,6 +123,12 @@ class Pipeline:
         events = self._rhythm.finish(self._end)
         minutes = [*self._minutes.push(beats, vitals), *self._minutes.finish()]
         return Findings((), tuple(beats), tuple(vitals), tuple(events), tuple(minutes))
+
+    def _without_mains(self, item: SampleBlock | Gap) -> SampleBlock | Gap:
+        if isinstance(item, Gap):
+            self._notch.reset()
+            return item
+        return self._notch.push(item)
 
     def _filter(self, item: SampleBlock | Gap) -> SampleBlock | Gap:
         if isinstance(item, Gap):

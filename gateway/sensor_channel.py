@@ -13,6 +13,7 @@ from gateway.analysis import LiveAnalysis, join
 from gateway.checkpoint import CheckpointRefused
 from gateway.config import AlarmLimits, SessionConfig
 from gateway.counters import Counters
+from gateway.dsp.notch import NotchMode
 from gateway.messages import (
     SAMPLES_PER_FRAME,
     DeviceId,
@@ -73,6 +74,7 @@ class ChannelParts:
     reader: Reader
     record: Callable[[Entry], object]
     counters: Counters
+    notch_mode: NotchMode = NotchMode.OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +371,8 @@ class SensorChannel:
         return LiveSignal(track.session, track.sample_rate_hz, track.clock, items, findings)
 
     def _new_analysis(self, track: Track) -> LiveAnalysis:
-        return LiveAnalysis(track.sample_rate_hz, self._parts.model, self._parts.limits)
+        parts = self._parts
+        return LiveAnalysis(track.sample_rate_hz, parts.model, parts.limits, parts.notch_mode)
 
 
 def open_events(findings: Findings) -> list[RhythmEvent]:

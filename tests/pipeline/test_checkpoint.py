@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway import checkpoint
 from gateway.checkpoint import CheckpointRefusal, CheckpointRefused
 from gateway.config import AlarmLimits
+from gateway.dsp.notch import NotchMode
 from gateway.messages import LEGAL_SAMPLE_RATES_HZ
 from gateway.pipeline import Pipeline
 from tests.fakes import FAKE_CARD, FakeClassifier
@@ -65,8 +66,9 @@ def refusal(pipeline, saved):
     [
         make_pipeline(360),
         Pipeline(RATE, FakeClassifier(), AlarmLimits(asystole_s=5.0)),
+        Pipeline(RATE, FakeClassifier(), AlarmLimits(), NotchMode.AUTO),
     ],
-    ids=["sample rate", "limits"],
+    ids=["sample rate", "limits", "notch"],
 )
 def test_what_was_built_otherwise_refuses(other):
     assert refusal(other, checkpoint.save(make_pipeline(RATE))) is CheckpointRefusal.FINGERPRINT

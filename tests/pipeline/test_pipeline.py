@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.config import AlarmLimits
+from gateway.dsp.notch import NotchMode
 from gateway.messages import (
     LEGAL_SAMPLE_RATES_HZ,
     Findings,
@@ -16,6 +18,8 @@ from gateway.messages import (
     RhythmKind,
     SampleIndex,
 )
+from gateway.pipeline import Pipeline
+from tests.fakes import FakeClassifier
 from tests.pipeline.streams import bits, cut, ecg_block, eventful_stream, make_pipeline, run
 
 RATE = 250
@@ -144,3 +148,19 @@ def test_the_last_whole_second_is_judged_and_its_beats_labelled():
 
 def test_finish_without_signal_gives_nothing():
     assert make_pipeline(RATE).finish() == Findings()
+
+
+@pytest.mark.parametrize("cuts", [range(0, 30 * RATE, 187), range(30 * RATE)])
+def test_mains_hum_is_gone_where_the_notch_hears_it(cuts):
+    hum_uv = 300.0 * np.sin(2.0 * np.pi * 50.0 * np.arange(30 * RATE) / RATE)
+    block = ecg_block(30, REGULAR_S)
+    humming = replace(block, amplitude_uv=block.amplitude_uv + hum_uv)
+    off, auto = (
+        run(Pipeline(RATE, FakeClassifier(), AlarmLimits(), mode), cut([humming], cuts))
+        for mode in (NotchMode.OFF, NotchMode.AUTO)
+    )
+    assert not any(second.quality.rate_usable for second in off.vitals[1:])
+    assert [second.quality.rate_usable for second in auto.vitals[15:]] == [True] * 15
+    assert bits(auto) == bits(
+        run(Pipeline(RATE, FakeClassifier(), AlarmLimits(), NotchMode.AUTO), [humming])
+    )
