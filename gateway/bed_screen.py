@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -23,6 +23,7 @@ from gateway.messages import (
     BedState,
     Gap,
     SampleBlock,
+    Variability,
     VitalSigns,
 )
 
@@ -141,6 +142,10 @@ class BedScreen:
             rate_usable=quality.rate_usable,
         )
 
+    def show_variability(self, session_name: str, variability: Variability, at_s: float) -> None:
+        if session_name == self._session_name:
+            self._put("variability", at_s, **asdict(variability))
+
     def show_alarms(self, open_alarms: Sequence[Alarm], at_s: float) -> None:
         self._put("alarms", at_s, alarms=[alarm_json(alarm) for alarm in open_alarms])
 
@@ -200,7 +205,8 @@ class BedScreen:
         self, session_name: str | None, sample_rate_hz: int | None, at_s: float
     ) -> None:
         self._strip.clear()
-        self._states.pop("vitals", None)
+        for of_the_last_axis in ("vitals", "variability"):
+            self._states.pop(of_the_last_axis, None)
         self._last_signal_s = None
         self._axis += 1
         self._session_name, self._sample_rate_hz = session_name, sample_rate_hz

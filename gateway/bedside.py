@@ -144,6 +144,8 @@ class Bedside:
         screen.beats(self._id, session, signal.findings.beats, now_s)
         for vitals in signal.findings.vitals:
             screen.vitals(self._id, session, vitals, now_s)
+        for minute in signal.findings.minutes:
+            screen.variability(self._id, session, minute.variability, now_s)
 
     def _report(self, changed: Iterable[Alarm], session: SessionId | None, now_s: float) -> None:
         changed = list(changed)

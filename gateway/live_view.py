@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from gateway.bed_screen import BedScreen, BedView, Change, Json, RecentSignal, SensorView
-from gateway.messages import Alarm, Beat, Gap, SampleBlock, VitalSigns
+from gateway.messages import Alarm, Beat, Gap, SampleBlock, Variability, VitalSigns
 
 MAX_BEDS = 64  # a ward; a box serves eight sensors
 MAX_VERSION_DIGITS = 18  # centuries of changes; keeps a forged cursor small
@@ -107,6 +107,13 @@ class LiveView:
         """The newest second's heart rate and quality; of another session, not shown."""
         with self._changed:
             self._screen(bed_id).show_vitals(session_name, vitals, at_s)
+
+    def variability(
+        self, bed_id: str, session_name: str, variability: Variability, at_s: float
+    ) -> None:
+        """That of the newest five minutes; of another session, not shown."""
+        with self._changed:
+            self._screen(bed_id).show_variability(session_name, variability, at_s)
 
     def alarms(self, bed_id: str, open_alarms: Sequence[Alarm], at_s: float) -> None:
         """All alarms of the bed that are not ended."""

@@ -7,9 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.dsp.spectrum import PowerSpectrum, welch_psd
+from gateway.dsp.spectrum import MAINS_HZ, PowerSpectrum, welch_psd
 
-MAINS_HZ = (50, 60)
 HEARD_S = 4.0  # what a decision looks at
 FLOOR_FROM_HZ, FLOOR_TO_HZ = 6.0, 2.0  # below the tone: muscle and QRS have no edge there
 TONE_WIDTH_HZ = 2.5  # what `PowerSpectrum.mains_power` adds up

@@ -8,12 +8,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.dsp.spectrum import PowerSpectrum
+from gateway.dsp.spectrum import MAINS_HZ, PowerSpectrum
 
 FLAT_UV = 50.0  # peak to peak; the smallest QRS that a monitor must show is ten times that
 CLIPPED_S = 0.040  # no QRS rests on one value for 40 ms
 CLIPPED_FROM_UV = 500.0  # ... and a rail lies far from the middle
-MAINS_HZ = (50.0, 60.0)
 QRS_BAND_HZ = (5.0, 20.0)  # where a QRS has its power (Thakor 1984)
 MUSCLE_FROM_HZ = 35.0
 MIN_ALIKE = 5  # two beats of either kind in bigeminy, and one more

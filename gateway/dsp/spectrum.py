@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 WELCH_S = 8.0  # the stretch that callers take: ten beats at 75 bpm
 SEGMENT_S = 2.0  # 0.5 Hz resolution, seven segments in 8 s
+MAINS_HZ = (50, 60)
 BASELINE_HZ = 0.7  # slower than the slowest heart that is shown, 40 bpm: breathing and motion
 PEAK_FROM_HZ = 1.0  # a peak below would be the baseline's
 MAINS_HALF_WIDTH_HZ = 1.0  # two bins of a Hann window on each side hold a steady tone
@@ -38,11 +40,37 @@ class PowerSpectrum:
         """µV² below 0.7 Hz."""
         return self.power_between(0.0, BASELINE_HZ)
 
+    @property
+    def mains_hz(self) -> int:
+        """Which of 50 and 60 Hz has more power."""
+        return max(MAINS_HZ, key=self.mains_power)
+
     def mains_power(self, mains_hz: float) -> float:
         """µV² within 1 Hz of the mains frequency."""
         return self.power_between(
             mains_hz - MAINS_HALF_WIDTH_HZ, mains_hz + 1.5 * MAINS_HALF_WIDTH_HZ
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SpectrumFigures:
+    """What a spectrum says in four numbers; amplitudes are RMS."""
+
+    peak_hz: float
+    mains_hz: int
+    mains_uv: float
+    baseline_uv: float
+
+
+def figures(spectrum: PowerSpectrum) -> SpectrumFigures:
+    """Rounded as they are shown: to the 0.5 Hz of the density, and to 0.1 µV."""
+    mains_hz = spectrum.mains_hz
+    return SpectrumFigures(
+        peak_hz=spectrum.peak_frequency_hz,
+        mains_hz=mains_hz,
+        mains_uv=round(math.sqrt(spectrum.mains_power(mains_hz)), 1),
+        baseline_uv=round(math.sqrt(spectrum.baseline_power), 1),
+    )
 
 
 def welch_psd(amplitude_uv: NDArray[np.float64], sample_rate_hz: int) -> PowerSpectrum:

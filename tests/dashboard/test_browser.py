@@ -15,7 +15,14 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from gateway.bed_screen import BedView, SensorView
-from gateway.messages import AlarmKind, AlarmPriority, AlarmState, BedState, QualityReason
+from gateway.messages import (
+    AlarmKind,
+    AlarmPriority,
+    AlarmState,
+    BedState,
+    QualityReason,
+    Variability,
+)
 from tests.dashboard.fake_ward import FakeHeart, FakeWard, quality
 
 pytestmark = pytest.mark.browser
@@ -179,6 +186,7 @@ def test_the_strip_sweeps_at_25_mm_a_second(ward: FakeWard, screen: Screen) -> N
 def test_a_mark_stands_under_each_r_peak(ward: FakeWard, screen: Screen) -> None:
     ward.add_bed(FakeHeart(60, "NNV"))
     screen.open(ward.server.url, width=1280)
+    screen.wait("[data-is=rate]", "60")
     for ink, least in (("--beat-v", 2), ("--beat-n", 4)):
         marks = screen.wait_for_marks(least, ink)
         inside = [
@@ -216,6 +224,19 @@ def test_a_lost_line_is_noticed_without_the_gateway(ward: FakeWard, screen: Scre
     assert screen.one("#lost").is_displayed()
     assert screen.text("[data-is=rate]") == "—"
     assert screen.text("#connection") == "Not connected"
+
+
+def test_a_bed_alone_shows_its_variability_and_its_spectrum(ward: FakeWard, screen: Screen) -> None:
+    bed = ward.add_bed(FakeHeart(72))
+    screen.open(ward.server.url)
+    screen.wait("[data-is=variability]", "SDNN—RMSSD—pNN50—LF/HF—")
+    known = Variability(sdnn_ms=48.2, rmssd_ms=33.4, pnn50_percent=11.8, lf_hf=1.63)
+    ward.live_view.variability(bed.bed_id, bed.session, known, time.time())
+    screen.wait("[data-is=variability]", "SDNN48 msRMSSD33 mspNN5012 %LF/HF1.6")
+    screen.wait("[data-is=spectrum-figures]", " µV · baseline ")
+    assert screen.one(".variability").is_displayed()
+    ward.silent.add(bed.bed_id)
+    screen.wait("[data-is=variability]", "SDNN—RMSSD—pNN50—LF/HF—")
 
 
 def test_poor_signal_hides_the_rate_and_says_why(ward: FakeWard, screen: Screen) -> None:

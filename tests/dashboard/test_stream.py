@@ -117,6 +117,9 @@ def test_a_lone_beds_stream_brings_its_spectrum(
     (spectrum,) = (change for change in alone["changes"] if change["kind"] == "spectrum")
     assert spectrum["step_hz"] == pytest.approx(0.125)
     assert len(spectrum["magnitude_uv"]) == 481
+    assert spectrum["mains_hz"] in (50, 60)
+    assert spectrum["mains_uv"] < 5.0 < spectrum["baseline_uv"]
+    assert 1.0 <= spectrum["peak_hz"] <= 40.0
     FakeBed(live_view, "2", FakeHeart(60), "Bed 2")
     assert "spectrum" not in kinds(next(events(stream(client))))
     assert "spectrum" in kinds(next(events(stream(client, "/stream?bed=1"))))

@@ -32,6 +32,7 @@ from gateway.messages import (
     QualityReason,
     SampleBlock,
     SampleIndex,
+    Variability,
     VitalSigns,
 )
 
@@ -138,11 +139,12 @@ def test_a_signal_cut_to_splinters_stays_bounded(live_view: LiveView, block: Mak
 def test_a_new_session_restarts_the_axis(live_view: LiveView, block: MakeBlock) -> None:
     live_view.signal(BED, SESSION, 250, [block(0)], 1.0)
     live_view.vitals(BED, SESSION, vitals(72.0), 1.0)
+    live_view.variability(BED, SESSION, Variability(sdnn_ms=40.0), 1.0)
     live_view.signal(BED, "ECG-0000000A/44556677", 125, [block(0, rate_hz=125)], 2.0)
     (axis,) = payloads(live_view, "axis")
     assert (axis["axis"], axis["sample_rate_hz"]) == (2, 125)
     assert [signal["axis"] for signal in payloads(live_view, "signal")] == [2]
-    assert payloads(live_view, "vitals") == []
+    assert payloads(live_view, "vitals") == payloads(live_view, "variability") == []
 
 
 def test_what_belongs_to_an_older_session_is_not_shown(
@@ -151,7 +153,16 @@ def test_what_belongs_to_an_older_session_is_not_shown(
     live_view.signal(BED, SESSION, 250, [block(0)], 1.0)
     live_view.beats(BED, "ECG-0000000A/older", [beat(100)], 1.0)
     live_view.vitals(BED, "ECG-0000000A/older", vitals(72.0), 1.0)
+    live_view.variability(BED, "ECG-0000000A/older", Variability(sdnn_ms=40.0), 1.0)
     assert payloads(live_view, "beats") == payloads(live_view, "vitals") == []
+    assert payloads(live_view, "variability") == []
+
+
+def test_variability_that_is_not_known_is_null(live_view: LiveView, block: MakeBlock) -> None:
+    live_view.signal(BED, SESSION, 250, [block(0)], 1.0)
+    live_view.variability(BED, SESSION, Variability(sdnn_ms=40.0, rmssd_ms=30.0), 1.0)
+    (shown,) = payloads(live_view, "variability")
+    assert (shown["sdnn_ms"], shown["rmssd_ms"], shown["lf_hf"]) == (40.0, 30.0, None)
 
 
 def test_a_beat_without_a_label_says_so(live_view: LiveView, block: MakeBlock) -> None:

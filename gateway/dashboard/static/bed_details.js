@@ -1,10 +1,11 @@
-// What a bed shows only where it is alone on the page: the last 30 s, counts, spectrum, alarms.
+// What a bed shows only where it is alone on the page: the last 30 s, counts, variability,
+// spectrum, alarms.
 
 import { drawShape } from "./beat_marks.js";
 import { onThemeChange, strokeColours } from "./paper.js";
 import { Review } from "./review.js";
 import { SpectrumPlot } from "./spectrum_plot.js";
-import { BEAT_CLASSES, UNKNOWN, dayAndTime } from "./words.js";
+import { BEAT_CLASSES, UNKNOWN, dayAndTime, spectrumInWords, variabilityInWords } from "./words.js";
 
 const COUNTED_S = 30;
 const SHAPE_PX = 16;
@@ -27,6 +28,8 @@ export class BedDetails {
     this.plot.draw();
     if (this.#counts.size === 0) this.#drawLegend();
     this.#count(notShown);
+    this.#tellVariability(notShown);
+    this.parts["spectrum-figures"].textContent = spectrumInWords(this.model.spectrum);
     if (this.model.alarms !== this.#shownAlarms) {
       this.#shownAlarms = this.model.alarms;
       this.#loadHistory(nowS);
@@ -52,6 +55,13 @@ export class BedDetails {
       const beats = this.model.beats.filter((beat) => beat.class === beatClass && beat.r >= from);
       output.textContent = notShown === null ? String(beats.length) : UNKNOWN;
     }
+  }
+
+  #tellVariability(notShown) {
+    const rows = variabilityInWords(notShown === null ? this.model.variability : null);
+    this.parts.variability.replaceChildren(
+      ...rows.flatMap(([name, value]) => [textElement("dt", name), textElement("dd", value)]),
+    );
   }
 
   async #loadHistory(nowS) {

@@ -53,6 +53,7 @@ export class BedModel {
     this.beats = [];
     this.arrivals = [];
     this.vitals = null;
+    this.variability = null;
     this.spectrum = null;
     this.heardMs = null;
     this.lastSignalS = null;
@@ -74,6 +75,10 @@ export class BedModel {
 
   _vitals(change) {
     this.vitals = change;
+  }
+
+  _variability(change) {
+    this.variability = change;
   }
 
   _spectrum(change) {

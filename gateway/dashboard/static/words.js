@@ -64,6 +64,26 @@ export function alarmInWords(alarm) {
   return `since ${clockTime(alarm.onset_s)}${state ? `, ${state}` : ""}`;
 }
 
+/** Pairs of a measure's name and its value; what is not known is "—". */
+export function variabilityInWords(variability) {
+  const measures = [
+    ["SDNN", "sdnn_ms", 0, " ms"],
+    ["RMSSD", "rmssd_ms", 0, " ms"],
+    ["pNN50", "pnn50_percent", 0, " %"],
+    ["LF/HF", "lf_hf", 1, ""],
+  ];
+  return measures.map(([name, key, digits, unit]) => {
+    const value = variability?.[key] ?? null;
+    return [name, value === null ? UNKNOWN : `${value.toFixed(digits)}${unit}`];
+  });
+}
+
+export function spectrumInWords(spectrum) {
+  if (!spectrum?.magnitude_uv) return UNKNOWN;
+  const { peak_hz: peak, mains_hz: mains, mains_uv: hum, baseline_uv: wander } = spectrum;
+  return `peak ${peak.toFixed(1)} Hz · ${mains} Hz mains ${hum.toFixed(0)} µV · baseline ${wander.toFixed(0)} µV`;
+}
+
 export function beatInWords(beat) {
   const words = BEAT_CLASSES.get(beat.class);
   if (beat.class === null) return words;
