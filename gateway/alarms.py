@@ -3,10 +3,15 @@
 Seconds are passed in and lie on one axis of the caller's choice. At most one alarm of a kind is
 open at a time; each call returns the alarms that it changed.
 
-- A physiological alarm follows its rhythm event. Asystole latches: when the heart beats again it
-  stays LATCHED until somebody has acknowledged it. No technical condition touches it.
-- A technical alarm follows what the sensor says of itself: silence, leads, signal quality.
+- A physiological alarm follows its rhythm event. A lethal one latches: when the heart beats again
+  it stays LATCHED until somebody has acknowledged it. No technical condition touches it.
+- Brief findings of one kind are one alarm until none has come for a minute, and a lesser finding
+  is not called while a graver one of the same beats holds; `alarm_policy` says which.
+- A technical alarm follows what the sensor and the gateway say of themselves: silence, leads,
+  signal quality, battery, disk, clock.
 - Acknowledging an alarm silences it for as long as its condition holds.
+- A high or medium alarm that nobody has acknowledged in time escalates: it is high from then on,
+  and breaks through a pause.
 - Audio pause silences all that sounds for two minutes at most; a new high-priority alarm breaks
   through. It changes no alarm's state.
 - On standby, and in a vacant bed, nothing is open and nothing is raised.
@@ -15,8 +20,18 @@ open at a time; each call returns the alarms that it changed.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from gateway.alarm_policy import (
+    AGGREGATED,
+    AGGREGATED_S,
+    ALARM_OF,
+    EACH_ANEW,
+    LATCHING,
+    LATE_NOTICES,
+    OVERRIDDEN_BY,
+    PRIORITY,
+)
 from gateway.config import AlarmLimits
 from gateway.messages import (
     Alarm,
@@ -32,21 +47,17 @@ MAX_PAUSE_S = 120.0  # audio pause of bedside monitors; IEC 60601-1-8 asks for a
 LEAD_OFF_S = 2.0  # a lead that bounces is a poor signal, not a lead off
 CLEAR_S = 3.0  # a technical condition is over when it has been absent this long
 
-PRIORITY = {
-    AlarmKind.ASYSTOLE: AlarmPriority.HIGH,
-    AlarmKind.BRADYCARDIA: AlarmPriority.MEDIUM,
-    AlarmKind.TACHYCARDIA: AlarmPriority.MEDIUM,
-    AlarmKind.ABNORMAL_BURDEN: AlarmPriority.LOW,
-    AlarmKind.SENSOR_SILENT: AlarmPriority.MEDIUM,
-    AlarmKind.LEAD_OFF: AlarmPriority.MEDIUM,
-    AlarmKind.POOR_SIGNAL: AlarmPriority.LOW,
-    AlarmKind.NOT_STORED: AlarmPriority.MEDIUM,
-    AlarmKind.LATE_ASYSTOLE: AlarmPriority.LOW,
-}
-LATE_NOTICES = {RhythmKind.ASYSTOLE: AlarmKind.LATE_ASYSTOLE}  # lethal: somebody must look
-LATCHING = frozenset({AlarmKind.ASYSTOLE})
-_ALARM_OF = {kind: AlarmKind(kind.value) for kind in RhythmKind}
+BATTERY_HYSTERESIS = 5  # percent; a charge at its limit must not call again and again
+WAITING = frozenset({AlarmState.ACTIVE, AlarmState.LATCHED})  # nobody has acknowledged
 _URGENCY = (AlarmPriority.HIGH, AlarmPriority.MEDIUM, AlarmPriority.LOW)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A rhythm event that has begun."""
+
+    onset_s: float
+    confidence: float | None
 
 
 class _Condition:
@@ -80,7 +91,11 @@ class AlarmBook:
 
     def __init__(self, limits: AlarmLimits, open_alarms: Iterable[Alarm] = ()) -> None:
         self._sensor_silent_s = limits.sensor_silent_s
+        self._escalation_s = limits.escalation_s
+        self._battery_low_percent = limits.battery_low_percent
         self._open = {alarm.kind: alarm for alarm in open_alarms}
+        self._holding: dict[AlarmKind, _Begun] = {}  # rhythm events that have not ended
+        self._fading: dict[AlarmKind, float] = {}  # when the last event of an aggregate ended
         self._lead_off = _Condition(LEAD_OFF_S)
         self._poor_signal = _Condition(limits.poor_signal_s)
         self._watched = True
@@ -99,15 +114,22 @@ class AlarmBook:
         )
 
     def push_event(
-        self, kind: RhythmKind, onset_s: float, decided_s: float, end_s: float | None = None
+        self,
+        kind: RhythmKind,
+        onset_s: float,
+        decided_s: float,
+        end_s: float | None = None,
+        confidence: float | None = None,
     ) -> list[Alarm]:
         """A rhythm event began (`end_s` None) or ended."""
-        if not self._watched:
+        alarm_kind = ALARM_OF.get(kind)
+        if alarm_kind is None or not self._watched:
             return []
-        alarm_kind = _ALARM_OF[kind]
         if end_s is None:
-            return self._raise(alarm_kind, onset_s, decided_s)
-        return self._condition_over(alarm_kind, end_s)
+            self._holding[alarm_kind] = _Begun(onset_s, confidence)
+            return self._call_holding(decided_s)
+        self._holding.pop(alarm_kind, None)
+        return [*self._condition_over(alarm_kind, end_s), *self._call_holding(decided_s)]
 
     def notice_late(self, kind: RhythmKind, onset_s: float, at_s: float) -> list[Alarm]:
         """An event was found in signal that came late: a lethal one leaves a notice to be seen."""
@@ -128,6 +150,7 @@ class AlarmBook:
         self._lead_off.push(lead_off, start_s, end_s)
         self._poor_signal.push(not (quality.rate_usable or lead_off), start_s, end_s)
         return [
+            *self._end_faded(end_s),
             *self._follow(AlarmKind.LEAD_OFF, self._lead_off.onset_s, end_s),
             *self._follow(AlarmKind.POOR_SIGNAL, self._poor_signal.onset_s, end_s),
         ]
@@ -138,17 +161,31 @@ class AlarmBook:
         return self._condition_over(AlarmKind.SENSOR_SILENT, at_s)
 
     def tick(self, now_s: float) -> list[Alarm]:
-        """What time alone brings: a sensor that stays silent. The count starts when first asked."""
+        """What time alone brings: a sensor that stays silent, an alarm to which nobody comes.
+
+        The count of silence starts when first asked.
+        """
         if self._heard_s is None:
             self._heard_s = now_s
         silent = self._watched and now_s - self._heard_s >= self._sensor_silent_s
-        return self._raise(AlarmKind.SENSOR_SILENT, self._heard_s, now_s) if silent else []
+        return [
+            *self._end_faded(now_s),
+            *(self._raise(AlarmKind.SENSOR_SILENT, self._heard_s, now_s) if silent else []),
+            *self._escalate(now_s),
+        ]
 
-    def push_storage(self, failing: bool, at_s: float) -> list[Alarm]:
-        """Whether what is recorded can't be written just now."""
-        if not failing:
-            return self._condition_over(AlarmKind.NOT_STORED, at_s)
-        return self._raise(AlarmKind.NOT_STORED, at_s, at_s) if self._watched else []
+    def push_condition(self, kind: AlarmKind, holds: bool, at_s: float) -> list[Alarm]:
+        """Whether a technical condition holds that another part of the gateway has judged."""
+        if not holds:
+            return self._condition_over(kind, at_s)
+        return self._raise(kind, at_s, at_s) if self._watched else []
+
+    def push_battery(self, percent: int, at_s: float) -> list[Alarm]:
+        """The charge that the sensor reports."""
+        limit = self._battery_low_percent
+        was_low = AlarmKind.BATTERY_LOW in self._open
+        low = percent < limit + BATTERY_HYSTERESIS if was_low else percent <= limit
+        return self.push_condition(AlarmKind.BATTERY_LOW, low, at_s)
 
     def acknowledge(self, kind: AlarmKind, at_s: float) -> list[Alarm]:
         """Somebody has seen the open alarm of this kind, if there is one."""
@@ -167,8 +204,7 @@ class AlarmBook:
 
     def sounding(self, now_s: float) -> AlarmPriority | None:
         """The priority whose tone sounds now."""
-        waiting = (AlarmState.ACTIVE, AlarmState.LATCHED)
-        heard = (alarm for alarm in self.open_alarms if alarm.state in waiting)
+        heard = (alarm for alarm in self.open_alarms if alarm.state in WAITING)
         return next((alarm.priority for alarm in heard if self._is_audible(alarm, now_s)), None)
 
     def stand_by(self, at_s: float) -> list[Alarm]:
@@ -176,6 +212,7 @@ class AlarmBook:
         self._watched = False
         self._lead_off.clear()
         self._poor_signal.clear()
+        self._holding.clear()
         return [self._end(alarm, at_s) for alarm in self.open_alarms]
 
     def monitor(self, at_s: float) -> None:
@@ -185,13 +222,47 @@ class AlarmBook:
 
     def settle(self, open_kinds: Collection[RhythmKind], at_s: float) -> list[Alarm]:
         """After a restart: over is what the analysis, taken up or begun anew, has not open."""
-        over = [kind for kind in RhythmKind if kind not in open_kinds]
-        return [alarm for kind in over for alarm in self._condition_over(_ALARM_OF[kind], at_s)]
+        holding = {ALARM_OF[kind] for kind in open_kinds if kind in ALARM_OF}
+        for kind in holding & self._open.keys() - self._holding.keys():
+            self._holding[kind] = _Begun(self._open[kind].onset_s, self._open[kind].confidence)
+        over = [kind for kind in ALARM_OF.values() if kind not in holding]
+        return [alarm for kind in over for alarm in self._condition_over(kind, at_s)]
+
+    def _call_holding(self, at_s: float) -> list[Alarm]:
+        """Raise what holds and nothing graver of the same beats covers; what is open stays."""
+        uncovered = [
+            (kind, begun)
+            for kind, begun in self._holding.items()
+            if not self._holding.keys() & OVERRIDDEN_BY.get(kind, ())
+        ]
+        return [
+            alarm
+            for kind, begun in uncovered
+            for alarm in self._raise(kind, begun.onset_s, at_s, begun.confidence)
+        ]
+
+    def _escalate(self, now_s: float) -> list[Alarm]:
+        waiting = [
+            alarm
+            for alarm in self.open_alarms
+            if alarm.state in WAITING
+            and alarm.priority is not AlarmPriority.LOW
+            and alarm.escalated_s is None
+            and now_s - alarm.raised_s >= self._escalation_s
+        ]
+        return [
+            self._keep(replace(alarm, priority=AlarmPriority.HIGH, escalated_s=now_s))
+            for alarm in waiting
+        ]
+
+    def _end_faded(self, now_s: float) -> list[Alarm]:
+        """Aggregates of which nothing more has come."""
+        over = [kind for kind, ended in self._fading.items() if now_s - ended >= AGGREGATED_S]
+        return [self._end(self._open[kind], now_s) for kind in over]
 
     def _is_audible(self, alarm: Alarm, now_s: float) -> bool:
-        breaks_through = (
-            alarm.priority is AlarmPriority.HIGH and alarm.raised_s > self._paused_from_s
-        )
+        urgent_s = alarm.raised_s if alarm.escalated_s is None else alarm.escalated_s
+        breaks_through = alarm.priority is AlarmPriority.HIGH and urgent_s > self._paused_from_s
         return now_s >= self._paused_until_s or breaks_through
 
     def _follow(self, kind: AlarmKind, onset_s: float | None, at_s: float) -> list[Alarm]:
@@ -199,15 +270,19 @@ class AlarmBook:
             return self._condition_over(kind, at_s)
         return self._raise(kind, onset_s, at_s)
 
-    def _raise(self, kind: AlarmKind, onset_s: float, at_s: float) -> list[Alarm]:
+    def _raise(
+        self, kind: AlarmKind, onset_s: float, at_s: float, confidence: float | None = None
+    ) -> list[Alarm]:
         """Open an alarm; one that is latched gives way to it, one whose condition holds stays."""
         changed = []
         before = self._open.get(kind)
         if before is not None:
-            if before.state is not AlarmState.LATCHED:
+            anew = kind in EACH_ANEW and before.onset_s != onset_s
+            if before.state is not AlarmState.LATCHED and not anew:
+                self._fading.pop(kind, None)
                 return []
             changed.append(self._end(before, at_s))
-        alarm = Alarm(kind, PRIORITY[kind], onset_s, at_s, AlarmState.ACTIVE)
+        alarm = Alarm(kind, PRIORITY[kind], onset_s, at_s, AlarmState.ACTIVE, confidence=confidence)
         return [*changed, self._keep(alarm)]
 
     def _condition_over(self, kind: AlarmKind, at_s: float) -> list[Alarm]:
@@ -216,10 +291,14 @@ class AlarmBook:
             return []
         if alarm.state is AlarmState.ACTIVE and kind in LATCHING:
             return [self._keep(replace(alarm, state=AlarmState.LATCHED, ended_s=at_s))]
+        if kind in AGGREGATED:
+            self._fading.setdefault(kind, at_s)
+            return []
         return [self._end(alarm, at_s)]
 
     def _end(self, alarm: Alarm, at_s: float) -> Alarm:
-        ended_s = at_s if alarm.ended_s is None else alarm.ended_s
+        faded_s = self._fading.pop(alarm.kind, at_s)
+        ended_s = faded_s if alarm.ended_s is None else alarm.ended_s
         return self._keep(replace(alarm, state=AlarmState.ENDED, ended_s=ended_s))
 
     def _keep(self, alarm: Alarm) -> Alarm:

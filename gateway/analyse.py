@@ -4,8 +4,9 @@ For each record it writes RECORD.gw, a WFDB annotation file, and RECORD.json. In
 
 - a beat has its AAMI class as its symbol (N, S, V, F, Q); a beat without a label, because the
   signal did not allow one, is `?`, which WFDB readers take for a beat of no known class;
-- a rhythm change is `+` with (ASYS, (BRADY or (TACHY as its note, and (N where none of these
-  findings is open any more, which is no claim of a sinus rhythm;
+- a rhythm change is `+` with the most urgent open finding as its note: (ASYS, (VT, (BRADY, (PAUSE,
+  (IVR, (AFIB, (SVTA, (B, (T or (TACHY, and (N where none of these is open any more, which is no
+  claim of a sinus rhythm;
 - a change of signal quality is `~` with subtype 0 where it is clean, 1 where it carries no heart
   rate and no labels, and −1 where it can't carry a lethal alarm either.
 """
@@ -18,7 +19,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from gateway import __version__
 from gateway.alarms import AlarmBook
 from gateway.beat_classifier import BeatClassifier, ModelRefused
 from gateway.config import AlarmLimits
+from gateway.dsp.spectrum import WELCH_S, figures, welch_psd
 from gateway.messages import (
     Alarm,
     AlarmKind,
@@ -36,6 +38,7 @@ from gateway.messages import (
     Findings,
     Gap,
     GapReason,
+    Minute,
     Quality,
     RhythmEvent,
     RhythmKind,
@@ -60,6 +63,16 @@ PUSHED_S = 10  # seconds of signal a push: few pushes, and a progress bar that m
 UNLABELLED = "?"
 RHYTHM_NOTES = {  # the most urgent first; the burden of beats is no rhythm
     RhythmKind.ASYSTOLE: "(ASYS",
+    RhythmKind.VENTRICULAR_TACHYCARDIA: "(VT",
+    RhythmKind.EXTREME_BRADYCARDIA: "(BRADY",
+    RhythmKind.EXTREME_TACHYCARDIA: "(TACHY",
+    RhythmKind.VENTRICULAR_RUN: "(VT",  # to the databases three in a row are one
+    RhythmKind.PAUSE: "(PAUSE",
+    RhythmKind.IDIOVENTRICULAR_RHYTHM: "(IVR",
+    RhythmKind.ATRIAL_FIBRILLATION: "(AFIB",
+    RhythmKind.SUPRAVENTRICULAR_TACHYCARDIA: "(SVTA",
+    RhythmKind.BIGEMINY: "(B",
+    RhythmKind.TRIGEMINY: "(T",
     RhythmKind.BRADYCARDIA: "(BRADY",
     RhythmKind.TACHYCARDIA: "(TACHY",
 }
@@ -76,6 +89,7 @@ class Analysis:
     events: list[RhythmEvent] = field(default_factory=list)  # each once, with its end
     open_events: dict[RhythmKind, RhythmEvent] = field(default_factory=dict)
     alarms: dict[tuple[AlarmKind, float], Alarm] = field(default_factory=dict)
+    minutes: list[Minute] = field(default_factory=list)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -130,7 +144,9 @@ def _run_one(path: Path, arguments: argparse.Namespace, classifier: BeatClassifi
             annotations_of(analysis, lead, first),
             lead.channel,
         )
-        _write_json(arguments.out / f"{lead.record}.json", report_of(analysis, lead, classifier))
+        report = report_of(analysis, lead, classifier)
+        report["spectra"] = [*_spectrum_reports(lead, first, past)]
+        _write_json(arguments.out / f"{lead.record}.json", report)
     except (RecordRefused, OSError) as error:
         print(f"ecg-gateway analyse: {path}: {error}", file=sys.stderr)
         return FAILURE
@@ -199,6 +215,7 @@ def _collect(found: Findings, analysis: Analysis, book: AlarmBook, rate: int) ->
     """Add what was found, and tell the alarm book in the order of the axis."""
     analysis.beats += found.beats
     analysis.vitals += found.vitals
+    analysis.minutes += found.minutes
     told: list[VitalSigns | RhythmEvent] = [*found.vitals, *found.events]
     for item in sorted(told, key=lambda item: _known_at(item, rate)):
         if isinstance(item, VitalSigns):
@@ -206,7 +223,9 @@ def _collect(found: Findings, analysis: Analysis, book: AlarmBook, rate: int) ->
         else:
             _keep_event(item, analysis)
             end_s = None if item.end is None else item.end / rate
-            changed = book.push_event(item.kind, item.onset / rate, item.decided / rate, end_s)
+            changed = book.push_event(
+                item.kind, item.onset / rate, item.decided / rate, end_s, item.confidence
+            )
             _note(changed, analysis)
 
 
@@ -286,10 +305,21 @@ def report_of(analysis: Analysis, lead: Lead, classifier: BeatClassifier) -> dic
         "sample_rate_hz": rate,
         "gateway_version": __version__,
         "model_sha256": classifier.card.sha256,
+        "atrial_fibrillation_percent": _fibrillation_percent(analysis, rate),
         "seconds": [_second_report(second, rate) for second in analysis.vitals],
+        "minutes": [_minute_report(minute, rate) for minute in analysis.minutes],
         "events": [_event_report(event, rate) for event in analysis.events],
         "alarms": [_alarm_report(alarm) for alarm in alarms],
     }
+
+
+def _fibrillation_percent(analysis: Analysis, rate: int) -> float | None:
+    """The burden: the share of the analysed time that lies in atrial fibrillation."""
+    if not analysis.vitals:
+        return None
+    kind = RhythmKind.ATRIAL_FIBRILLATION
+    lasted = sum(e.end - e.onset for e in analysis.events if e.kind is kind and e.end is not None)
+    return round(100.0 * lasted / (rate * len(analysis.vitals)), 1)
 
 
 def _second_report(second: VitalSigns, rate: int) -> dict[str, Any]:
@@ -302,6 +332,29 @@ def _second_report(second: VitalSigns, rate: int) -> dict[str, Any]:
     }
 
 
+def _minute_report(minute: Minute, rate: int) -> dict[str, Any]:
+    """A minute's own figures; `variability` is of the five minutes to its end."""
+    measures = asdict(minute)
+    del measures["start"]
+    return {"t": minute.start // rate, **_rounded(measures)}
+
+
+def _rounded(value: Any) -> Any:
+    """Floats to two digits behind the point, in tables too."""
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    return round(value, 2) if isinstance(value, float) else value
+
+
+def _spectrum_reports(lead: Lead, first: int, past: int) -> Iterator[dict[str, Any]]:
+    """Figures of the signal as it was recorded, of each 8 s that have no gap."""
+    rate, size = lead.sample_rate_hz, round(WELCH_S * lead.sample_rate_hz)
+    for start in range(first, past - size + 1, size):
+        stretch = lead.amplitude_uv[start : start + size]
+        if not np.isnan(stretch).any():
+            yield {"t": round(start / rate, 3), **asdict(figures(welch_psd(stretch, rate)))}
+
+
 def _event_report(event: RhythmEvent, rate: int) -> dict[str, Any]:
     assert event.end is not None, "only ended events are kept"
     return {
@@ -309,6 +362,8 @@ def _event_report(event: RhythmEvent, rate: int) -> dict[str, Any]:
         "onset_s": round(event.onset / rate, 3),
         "end_s": round(event.end / rate, 3),
         "decided_s": round(event.decided / rate, 3),
+        "confidence": round(event.confidence, 3),
+        "beats": [round(sample / rate, 3) for sample in event.evidence],
     }
 
 
@@ -320,6 +375,7 @@ def _alarm_report(alarm: Alarm) -> dict[str, Any]:
         "onset_s": round(alarm.onset_s, 3),
         "raised_s": round(alarm.raised_s, 3),
         "end_s": round(alarm.ended_s, 3),
+        "confidence": None if alarm.confidence is None else round(alarm.confidence, 3),
     }
 
 

@@ -274,4 +274,6 @@ def alarm_json(alarm: Alarm) -> Json:
         "raised_s": alarm.raised_s,
         "ended_s": alarm.ended_s,
         "acknowledged_s": alarm.acknowledged_s,
+        "escalated_s": alarm.escalated_s,
+        "confidence": alarm.confidence,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from gateway.alarms import AlarmBook
 from gateway.bed_screen import BedView, SensorView
@@ -25,6 +25,7 @@ from gateway.store.answers import Bed
 from gateway.store.entries import AlarmChanged, Entry
 from gateway.wall_clock import SessionClock
 
+GATEWAY_FAULTS = (AlarmKind.NOT_STORED, AlarmKind.DISK_NEARLY_FULL, AlarmKind.CLOCK_NOT_SET)
 _LEAD_OFF = StatusFlags.LEAD_OFF_POSITIVE | StatusFlags.LEAD_OFF_NEGATIVE
 
 
@@ -99,9 +100,11 @@ class Bedside:
         """A finding in signal that came late: one notice, no live alarm."""
         self._report(self._book.notice_late(event.kind, onset_s, now_s), None, now_s)
 
-    def tick(self, store_failing: bool, now_s: float) -> None:
-        """Once a second: what time alone brings, and whether the store takes what is recorded."""
-        changed = self._book.tick(now_s) + self._book.push_storage(store_failing, now_s)
+    def tick(self, faults: Collection[AlarmKind], now_s: float) -> None:
+        """Once a second: what time alone brings, and the gateway's own `faults`."""
+        changed = self._book.tick(now_s)
+        for kind in GATEWAY_FAULTS:
+            changed += self._book.push_condition(kind, kind in faults, now_s)
         self._report(changed, None, now_s)
 
     def acknowledge(self, kind: AlarmKind | None, now_s: float) -> list[Alarm]:
@@ -117,6 +120,8 @@ class Bedside:
 
     def sensor(self, connected: bool, status: SensorStatus | None, now_s: float) -> None:
         """Whether the sensor has a link, and what it last said of itself under seal."""
+        if status is not None and status.battery_percent is not None:
+            self._report(self._book.push_battery(status.battery_percent, now_s), None, now_s)
         self._live_view.sensor(
             self._id,
             SensorView(
@@ -130,7 +135,7 @@ class Bedside:
     def _push_event(self, event: RhythmEvent, clock: SessionClock) -> list[Alarm]:
         end_s = None if event.end is None else clock.at(event.end)
         return self._book.push_event(
-            event.kind, clock.at(event.onset), clock.at(event.decided), end_s
+            event.kind, clock.at(event.onset), clock.at(event.decided), end_s, event.confidence
         )
 
     def _draw(self, signal: LiveSignal, now_s: float) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from gateway.bedside import Bedside
 from gateway.config import AlarmLimits
 from gateway.live_view import LiveView
-from gateway.messages import DeviceId, RhythmEvent
+from gateway.messages import AlarmKind, DeviceId, RhythmEvent
 from gateway.store.entries import AddBed, Admit, AssignSensor, BedCommand
 from gateway.store.reader import Reader
 from gateway.store.recorder import Recorder
@@ -79,7 +79,7 @@ class Bedsides:
         if onset_s >= stay.admitted_s:
             bed.late(event, onset_s, self._now())
 
-    def tick(self, store_failing: bool) -> None:
-        """Once a second: what time alone brings, and whether the store takes what is recorded."""
+    def tick(self, faults: Collection[AlarmKind]) -> None:
+        """Once a second: what time alone brings, and the gateway's own `faults`."""
         for bed in self:
-            bed.tick(store_failing, self._now())
+            bed.tick(faults, self._now())

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+BURDEN, EVERY_BEAT = "burden", "every_beat"  # policies for abnormal beats
 LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
@@ -112,14 +114,32 @@ class AlarmLimits:
     """[alarms]: a bed's limits. Defaults follow bedside monitors for adults."""
 
     asystole_s: float = bounded(4.0, low=2.0, high=10.0)
-    heart_rate_low_bpm: float = bounded(40.0, low=15.0, high=120.0)
-    heart_rate_high_bpm: float = bounded(140.0, low=60.0, high=300.0)
+    pause_s: float = bounded(3.0, low=1.5, high=10.0)  # ACC/AHA/HRS 2018: 3 s matter
+    heart_rate_low_bpm: float = bounded(50.0, low=15.0, high=120.0)
+    heart_rate_high_bpm: float = bounded(120.0, low=60.0, high=300.0)
+    heart_rate_extreme_low_bpm: float = bounded(40.0, low=15.0, high=120.0)
+    heart_rate_extreme_high_bpm: float = bounded(140.0, low=60.0, high=300.0)
+    ventricular_beats_per_minute: float = bounded(10.0, low=1.0, high=100.0)
+    abnormal_beat: str = matching(
+        BURDEN, pattern=f"{BURDEN}|{EVERY_BEAT}", meaning=f'"{BURDEN}" or "{EVERY_BEAT}"'
+    )
     abnormal_burden_percent: float = bounded(20.0, low=1.0, high=100.0)  # of the last minute
     poor_signal_s: float = bounded(30.0, low=5.0, high=300.0)
     sensor_silent_s: float = bounded(10.0, low=5.0, high=60.0)
+    escalation_s: float = bounded(120.0, low=30.0, high=900.0)  # nobody has acknowledged
+    battery_low_percent: int = bounded(15, low=1, high=50)
 
     def __post_init__(self) -> None:
-        if self.heart_rate_low_bpm >= self.heart_rate_high_bpm:
+        rates = (
+            ("heart_rate_extreme_low_bpm", self.heart_rate_extreme_low_bpm),
+            ("heart_rate_low_bpm", self.heart_rate_low_bpm),
+            ("heart_rate_high_bpm", self.heart_rate_high_bpm),
+            ("heart_rate_extreme_high_bpm", self.heart_rate_extreme_high_bpm),
+        )
+        for (lower, low_bpm), (upper, high_bpm) in pairwise(rates):
+            if low_bpm > high_bpm:
+                raise ValueError(f"{lower} must not be above {upper}")
+        if self.heart_rate_low_bpm == self.heart_rate_high_bpm:
             raise ValueError("heart_rate_low_bpm must be below heart_rate_high_bpm")
 
 

@@ -19,6 +19,7 @@ from gateway.config import GatewayConfig
 from gateway.control import SOCKET_NAME, ControlServer
 from gateway.counters import Counters
 from gateway.dsp.notch import NotchMode
+from gateway.host_faults import HostFaults
 from gateway.live_view import LiveView
 from gateway.messages import device_name
 from gateway.model_in_service import ModelInService
@@ -91,7 +92,8 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
             counters=counters,
             notch_mode=NotchMode(config.signal.mains_notch),
         )
-        ward = Ward(parts, recorder, live_view, heartbeats, config.beds.auto_admit)
+        host_faults = HostFaults(config.state_directory)
+        ward = Ward(parts, recorder, live_view, heartbeats, config.beds.auto_admit, host_faults)
         recorder.start()
         stack.callback(recorder.close)
         ward.resume()

@@ -250,31 +250,76 @@ class VitalSigns:
 
 class RhythmKind(enum.StrEnum):
     ASYSTOLE = "asystole"
+    VENTRICULAR_TACHYCARDIA = "ventricular tachycardia"
+    EXTREME_BRADYCARDIA = "extreme bradycardia"
+    EXTREME_TACHYCARDIA = "extreme tachycardia"
     BRADYCARDIA = "bradycardia"
     TACHYCARDIA = "tachycardia"
+    PAUSE = "pause"
+    VENTRICULAR_RUN = "ventricular run"  # three or four in a row, fast
+    IDIOVENTRICULAR_RHYTHM = "idioventricular rhythm"  # three and more in a row, slow
+    COUPLET = "ventricular couplet"
+    BIGEMINY = "ventricular bigeminy"
+    TRIGEMINY = "ventricular trigeminy"
+    FREQUENT_VENTRICULAR_BEATS = "frequent ventricular beats"
+    SUPRAVENTRICULAR_TACHYCARDIA = "supraventricular tachycardia"
+    ATRIAL_FIBRILLATION = "atrial fibrillation"
+    MISSED_BEAT = "missed beat"
     ABNORMAL_BURDEN = "abnormal burden"
+    ABNORMAL_BEAT = "abnormal beat"  # under the policy that calls for every one
+
+
+MAX_EVIDENCE_BEATS = 32  # the longest criterion asks for 31
 
 
 @dataclass(frozen=True, slots=True)
 class RhythmEvent:
-    """A rhythm finding. It is given out at its onset with `end` None and again when it ends."""
+    """A rhythm finding. It is given out at its onset with `end` None and again when it ends.
+
+    `evidence` holds the R peaks that met the criterion, the last ones where they are many.
+    `confidence` is the mean p(abnormal) of the beats where the finding rests on labels, else the
+    share of the signal before it that is free of noise.
+    """
 
     kind: RhythmKind
     onset: SampleIndex
     decided: SampleIndex  # the sample at which the finding was made
     end: SampleIndex | None = None
+    confidence: float = 1.0
+    evidence: tuple[SampleIndex, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(0.0 <= self.confidence <= 1.0, "a confidence lies in 0–1")
+        _require(len(self.evidence) <= MAX_EVIDENCE_BEATS, "evidence is bounded")
 
 
 class AlarmKind(enum.StrEnum):
     ASYSTOLE = "asystole"
+    VENTRICULAR_TACHYCARDIA = "ventricular tachycardia"
+    EXTREME_BRADYCARDIA = "extreme bradycardia"
+    EXTREME_TACHYCARDIA = "extreme tachycardia"
     BRADYCARDIA = "bradycardia"
     TACHYCARDIA = "tachycardia"
+    PAUSE = "pause"
+    VENTRICULAR_RUN = "ventricular run"
+    IDIOVENTRICULAR_RHYTHM = "idioventricular rhythm"
+    FREQUENT_VENTRICULAR_BEATS = "frequent ventricular beats"
+    SUPRAVENTRICULAR_TACHYCARDIA = "supraventricular tachycardia"
+    ATRIAL_FIBRILLATION = "atrial fibrillation"
     ABNORMAL_BURDEN = "abnormal burden"
+    ABNORMAL_BEAT = "abnormal beat"
     SENSOR_SILENT = "sensor silent"
     LEAD_OFF = "lead off"
     POOR_SIGNAL = "poor signal"
+    BATTERY_LOW = "battery low"  # the sensor's
     NOT_STORED = "not stored"  # the disk refuses what is recorded
-    LATE_ASYSTOLE = "late: asystole"  # found in signal that came late; "occurred at" is its onset
+    DISK_NEARLY_FULL = "disk nearly full"
+    CLOCK_NOT_SET = "clock not set"  # the gateway's: times on the screen may be wrong
+    # found in signal that came late; "occurred at" is its onset
+    LATE_ASYSTOLE = "late: asystole"
+    LATE_VENTRICULAR_TACHYCARDIA = "late: ventricular tachycardia"
+    LATE_EXTREME_BRADYCARDIA = "late: extreme bradycardia"
+    LATE_EXTREME_TACHYCARDIA = "late: extreme tachycardia"
 
 
 class AlarmPriority(enum.StrEnum):
@@ -297,7 +342,8 @@ class Alarm:
     """One alarm of one bed, in seconds of its stream's own time axis.
 
     The gateway's axis is Unix time, that of `analyse` is the record's. (kind, onset_s) names it
-    within a bed; a changed alarm is given out again with the same name.
+    within a bed; a changed alarm is given out again with the same name. `confidence` is its rhythm
+    event's; a technical alarm has none.
     """
 
     kind: AlarmKind
@@ -307,6 +353,8 @@ class Alarm:
     state: AlarmState
     ended_s: float | None = None
     acknowledged_s: float | None = None
+    escalated_s: float | None = None  # since when it has been more urgent: nobody came
+    confidence: float | None = None
 
 
 class BedState(enum.StrEnum):

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from gateway.bedsides import Bedsides
 from gateway.counters import Counters
 from gateway.late_stretch import LateAnalysis
 from gateway.live_view import LiveView
-from gateway.messages import DeviceId, SessionId, device_name
+from gateway.messages import AlarmKind, DeviceId, SessionId, device_name
 from gateway.radio.conversation import Conversation
 from gateway.radio.frame_codec import FrameRefusal, FrameRefused
 from gateway.radio.gatt import GattCharacteristic
@@ -81,13 +81,15 @@ class Ward:
         live_view: LiveView,
         heartbeats: Heartbeats,
         auto_admit: bool,
+        host_faults: Callable[[], Collection[AlarmKind]] = frozenset,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`now` gives Unix seconds."""
+        """`host_faults` says what is wrong with the machine; `now` gives Unix seconds."""
         self._parts = parts
         self._recorder = recorder
         self._heartbeats = heartbeats
         self._auto_admit = auto_admit
+        self._host_faults = host_faults
         self._now = now
         self._counters: Counters = parts.counters
         self._channels: dict[DeviceId, SensorChannel] = {}
@@ -296,7 +298,8 @@ class Ward:
                     "the store fails" if failing_before else "the store works again",
                     extra={"reason": failing_before},
                 )
-            self.beds.tick(store_failing=failing_before is not None)
+            failing = () if failing_before is None else (AlarmKind.NOT_STORED,)
+            self.beds.tick({*failing, *self._host_faults()})
 
     # Who is there.
 

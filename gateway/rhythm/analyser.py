@@ -2,24 +2,63 @@
 
 from __future__ import annotations
 
-from gateway.config import AlarmLimits
+from gateway.config import EVERY_BEAT, AlarmLimits
 from gateway.messages import Beat, Gap, RhythmEvent, RhythmKind, RPeak, SampleIndex, VitalSigns
 from gateway.rhythm.asystole import Asystole
-from gateway.rhythm.burden import AbnormalBurden
-from gateway.rhythm.rate import Bradycardia, Tachycardia
+from gateway.rhythm.ectopy import (
+    AbnormalBeat,
+    AbnormalBurden,
+    FrequentVentricularBeats,
+    Periodic,
+)
+from gateway.rhythm.intervals import MissedBeat, Pause
+from gateway.rhythm.rate import ExtremeBradycardia, ExtremeTachycardia, RateLimit, lower, upper
 from gateway.rhythm.rule import Rule
+from gateway.rhythm.supraventricular import AtrialFibrillation, SupraventricularTachycardia
+from gateway.rhythm.ventricular import (
+    Couplet,
+    IdioventricularRhythm,
+    VentricularRun,
+    VentricularTachycardia,
+)
+
+
+def rules(rate_hz: int, limits: AlarmLimits) -> list[Rule]:
+    """The most urgent first. A new rhythm is one more class in this list."""
+    bounds = (
+        (RhythmKind.BRADYCARDIA, lower(limits.heart_rate_low_bpm)),
+        (RhythmKind.TACHYCARDIA, upper(limits.heart_rate_high_bpm)),
+    )
+    abnormal_beats = (
+        AbnormalBeat(rate_hz)
+        if limits.abnormal_beat == EVERY_BEAT
+        else AbnormalBurden(rate_hz, limits.abnormal_burden_percent)
+    )
+    return [
+        Asystole(rate_hz, limits.asystole_s),
+        VentricularTachycardia(rate_hz),
+        ExtremeBradycardia(rate_hz, limits.heart_rate_extreme_low_bpm, limits.asystole_s),
+        ExtremeTachycardia(rate_hz, limits.heart_rate_extreme_high_bpm, limits.asystole_s),
+        *(RateLimit(kind, rate_hz, bound, limits.asystole_s) for kind, bound in bounds),
+        Pause(rate_hz, limits.pause_s, limits.asystole_s),
+        VentricularRun(rate_hz),
+        IdioventricularRhythm(rate_hz),
+        SupraventricularTachycardia(rate_hz),
+        AtrialFibrillation(rate_hz),
+        FrequentVentricularBeats(rate_hz, limits.ventricular_beats_per_minute),
+        abnormal_beats,
+        Couplet(rate_hz),
+        Periodic(RhythmKind.BIGEMINY, rate_hz, period=2),
+        Periodic(RhythmKind.TRIGEMINY, rate_hz, period=3),
+        MissedBeat(rate_hz, limits.pause_s),
+    ]
 
 
 class RhythmAnalyser:
-    """All rules of one session. A new rhythm is one more class in this list."""
+    """Tells all rules the same, and gathers what they find."""
 
     def __init__(self, sample_rate_hz: int, limits: AlarmLimits) -> None:
-        self._rules: list[Rule] = [
-            Asystole(sample_rate_hz, limits.asystole_s),
-            Bradycardia(sample_rate_hz, limits.heart_rate_low_bpm),
-            Tachycardia(sample_rate_hz, limits.heart_rate_high_bpm),
-            AbnormalBurden(sample_rate_hz, limits.abnormal_burden_percent),
-        ]
+        self._rules = rules(sample_rate_hz, limits)
 
     def push_gap(self, gap: Gap) -> None:
         for rule in self._rules:

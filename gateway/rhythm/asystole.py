@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.dsp.quality import PEAK_DELAY_S
 from gateway.messages import Gap, RhythmEvent, RhythmKind, RPeak, SampleIndex, VitalSigns
-from gateway.rhythm.rule import Rule
+from gateway.rhythm.rule import Finding, Rule
 
 
 class Asystole(Rule):
@@ -16,8 +16,8 @@ class Asystole(Rule):
 
     def __init__(self, sample_rate_hz: int, asystole_s: float) -> None:
         super().__init__(RhythmKind.ASYSTOLE, sample_rate_hz)
-        self._criterion = round(asystole_s * sample_rate_hz)
-        self._peak_delay = round(PEAK_DELAY_S * sample_rate_hz)
+        self._criterion = self._samples(asystole_s)
+        self._peak_delay = self._samples(PEAK_DELAY_S)
         self._counted_from = SampleIndex(0)
         self._over: tuple[SampleIndex, SampleIndex] | None = None  # onset and end, not yet told
 
@@ -26,17 +26,18 @@ class Asystole(Rule):
 
     def push_peak(self, peak: RPeak) -> None:
         long = peak.sample - self._counted_from >= self._criterion
-        if self._over is None and (long or self._onset is not None):
+        if self._over is None and (long or self._open is not None):
             self._over = (self._counted_from, peak.sample)
         self._counted_from = max(self._counted_from, peak.sample)
 
     def push_second(self, vitals: VitalSigns) -> None:
+        super().push_second(vitals)
         if not vitals.quality.lethal_usable:
             self._counted_from = max(self._counted_from, self._end_of(vitals))
 
     @property
     def deadline(self) -> SampleIndex | None:
-        if self._onset is not None:
+        if self._open is not None:
             return None
         return SampleIndex(self._counted_from + self._criterion + self._peak_delay)
 
@@ -44,13 +45,13 @@ class Asystole(Rule):
         events = self._tell_over(at)
         deadline = self.deadline
         if deadline is not None and at >= deadline:
-            events.append(self._begin(self._counted_from, at))
+            events.append(self._begin(Finding(self._counted_from), at))
         return events
 
     def finish(self, at: SampleIndex) -> list[RhythmEvent]:
         events = self._tell_over(at)
-        if self._onset is None and at - self._counted_from >= self._criterion:
-            events.append(self._begin(self._counted_from, at))  # no peak is on its way any more
+        if self._open is None and at - self._counted_from >= self._criterion:
+            events.append(self._begin(Finding(self._counted_from), at))  # no peak to come
         return events + super().finish(at)
 
     def _tell_over(self, at: SampleIndex) -> list[RhythmEvent]:
@@ -58,5 +59,5 @@ class Asystole(Rule):
         if self._over is None:
             return []
         (onset, end), self._over = self._over, None
-        begun = [self._begin(onset, at)] if self._onset is None else []
+        begun = [self._begin(Finding(onset), at)] if self._open is None else []
         return [*begun, self._end(end, at)]

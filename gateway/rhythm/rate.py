@@ -2,90 +2,164 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections import deque
+from dataclasses import dataclass
 
-from gateway.messages import Gap, RhythmKind, RPeak, SampleIndex, VitalSigns
-from gateway.rhythm.rule import Fading
+from gateway.dsp.quality import PEAK_DELAY_S
+from gateway.messages import (
+    Gap,
+    Quality,
+    RhythmEvent,
+    RhythmKind,
+    RPeak,
+    SampleIndex,
+    VitalSigns,
+)
+from gateway.rhythm.rule import Fading, Finding
 
 BRADYCARDIA_BEATS = 5  # PhysioNet/CinC Challenge 2015: below the limit for 5 beats
 TACHYCARDIA_BEATS = 17  # ibid.: above the limit for 17 beats
+EXTREME_BRADYCARDIA_S = 8.0  # five beats at 30 bpm; a slower heart is not waited for
 RATE_HYSTERESIS_BPM = 5.0  # a rate at its limit must not open and close an event with each beat
+ASK_AGAIN_S = 0.5  # with the detector's 0.3 s: a lethal rate is told within 1 s of its last beat
+
+
+@dataclass(frozen=True, slots=True)
+class RateBound:
+    """A limit, on which side of it the danger lies, and how many beats must lie there."""
+
+    bpm: float
+    beats: int
+    is_upper: bool
+
+    def is_beyond(self, rate_bpm: float) -> bool:
+        return rate_bpm > self.bpm if self.is_upper else rate_bpm < self.bpm
+
+    def is_back(self, rate_bpm: float) -> bool:
+        """Whether the rate is on the good side of the limit, hysteresis included."""
+        if self.is_upper:
+            return rate_bpm <= self.bpm - RATE_HYSTERESIS_BPM
+        return rate_bpm >= self.bpm + RATE_HYSTERESIS_BPM
+
+
+def lower(bpm: float) -> RateBound:
+    return RateBound(bpm, BRADYCARDIA_BEATS, is_upper=False)
+
+
+def upper(bpm: float) -> RateBound:
+    return RateBound(bpm, TACHYCARDIA_BEATS, is_upper=True)
 
 
 class RateLimit(Fading):
-    """The mean rate of the last `beats` beats, unbroken by a gap or an unusable second."""
+    """The mean rate of the last beats, unbroken by a gap or an unusable second.
 
-    def __init__(self, kind: RhythmKind, sample_rate_hz: int, beats: int) -> None:
+    Nor by `asystole_s` without a beat, which is a finding of its own and no slow rate.
+    """
+
+    def __init__(
+        self, kind: RhythmKind, sample_rate_hz: int, bound: RateBound, asystole_s: float
+    ) -> None:
         super().__init__(kind, sample_rate_hz)
-        self._peaks: deque[SampleIndex] = deque(maxlen=beats)
+        self._bound = bound
+        self._asystole = self._samples(asystole_s)
+        self._peaks: deque[SampleIndex] = deque(maxlen=bound.beats)
         self._beyond_from: SampleIndex | None = None  # first beat of a run beyond the limit
 
     def push_gap(self, gap: Gap) -> None:
         self._forget_run()
 
     def push_peak(self, peak: RPeak) -> None:
+        if self._peaks and peak.sample - self._peaks[-1] >= self._asystole:
+            self._forget_run()
         self._peaks.append(peak.sample)
-        rate_bpm = self._rate_bpm()
-        if rate_bpm is None or not self._is_beyond(rate_bpm):
+        if not self._is_whole() or not self._bound.is_beyond(self._rate_bpm()):
             self._beyond_from = None
         elif self._beyond_from is None:
             self._beyond_from = self._peaks[0]
 
     def push_second(self, vitals: VitalSigns) -> None:
         super().push_second(vitals)
-        if not vitals.quality.rate_usable:
+        if not self._is_known(vitals.quality):
             self._forget_run()
 
-    @abstractmethod
-    def _is_beyond(self, rate_bpm: float) -> bool:
-        """Whether the rate is beyond the limit."""
-
-    @abstractmethod
-    def _is_back(self, rate_bpm: float) -> bool:
-        """Whether the rate is on the good side of the limit, hysteresis included."""
-
-    def _found(self) -> SampleIndex | None:
-        return self._beyond_from
+    def _found(self, at: SampleIndex) -> Finding | None:
+        return None if self._beyond_from is None else Finding(self._beyond_from, [*self._peaks])
 
     def _recovered(self) -> bool:
-        rate_bpm = self._rate_bpm()
-        return rate_bpm is not None and self._is_back(rate_bpm)
+        return self._is_whole() and self._bound.is_back(self._rate_bpm())
 
     def _forget_run(self) -> None:
         self._peaks.clear()
         self._beyond_from = None
 
-    def _rate_bpm(self) -> float | None:
-        if len(self._peaks) != self._peaks.maxlen:
-            return None
+    def _is_whole(self) -> bool:
+        return len(self._peaks) == self._bound.beats
+
+    def _rate_bpm(self) -> float:
+        """Of the beats that are there, two at least."""
         span_s = (self._peaks[-1] - self._peaks[0]) / self._sample_rate_hz
         return 60.0 * (len(self._peaks) - 1) / span_s
 
 
-class Bradycardia(RateLimit):
-    """Below the low limit for 5 beats."""
+class LethalRate(RateLimit):
+    """A rate that kills: noise alone does not hide it, and it is told within 1 s of its last beat.
 
-    def __init__(self, sample_rate_hz: int, low_bpm: float) -> None:
-        super().__init__(RhythmKind.BRADYCARDIA, sample_rate_hz, BRADYCARDIA_BEATS)
-        self._low_bpm = low_bpm
+    While the beats that are there lie beyond the limit it asks for decisions in between.
+    """
 
-    def _is_beyond(self, rate_bpm: float) -> bool:
-        return rate_bpm < self._low_bpm
+    def __init__(
+        self, kind: RhythmKind, sample_rate_hz: int, bound: RateBound, asystole_s: float
+    ) -> None:
+        super().__init__(kind, sample_rate_hz, bound, asystole_s)
+        self._ask_again: SampleIndex | None = None
 
-    def _is_back(self, rate_bpm: float) -> bool:
-        return rate_bpm >= self._low_bpm + RATE_HYSTERESIS_BPM
+    @property
+    def deadline(self) -> SampleIndex | None:
+        return self._ask_again
+
+    def decide(self, at: SampleIndex) -> list[RhythmEvent]:
+        events = super().decide(at)
+        near = len(self._peaks) > 1 and self._bound.is_beyond(self._rate_bpm())
+        waits = near and not self.is_open
+        self._ask_again = SampleIndex(at + self._samples(ASK_AGAIN_S)) if waits else None
+        return events
+
+    def _is_known(self, quality: Quality) -> bool:
+        return quality.lethal_usable
 
 
-class Tachycardia(RateLimit):
-    """Above the high limit for 17 beats."""
+class ExtremeBradycardia(LethalRate):
+    """Below the limit for 5 beats, or with every interval of the last 8 s."""
 
-    def __init__(self, sample_rate_hz: int, high_bpm: float) -> None:
-        super().__init__(RhythmKind.TACHYCARDIA, sample_rate_hz, TACHYCARDIA_BEATS)
-        self._high_bpm = high_bpm
+    def __init__(self, sample_rate_hz: int, bpm: float, asystole_s: float) -> None:
+        kind = RhythmKind.EXTREME_BRADYCARDIA
+        super().__init__(kind, sample_rate_hz, lower(bpm), asystole_s)
+        self._slow_from: SampleIndex | None = None  # first beat of a run of slow intervals
 
-    def _is_beyond(self, rate_bpm: float) -> bool:
-        return rate_bpm > self._high_bpm
+    def push_peak(self, peak: RPeak) -> None:
+        super().push_peak(peak)
+        before = self._peaks[-2] if len(self._peaks) > 1 else peak.sample
+        if peak.sample - before <= self._samples(60.0 / self._bound.bpm):
+            self._slow_from = None
+        elif self._slow_from is None:
+            self._slow_from = before
 
-    def _is_back(self, rate_bpm: float) -> bool:
-        return rate_bpm <= self._high_bpm - RATE_HYSTERESIS_BPM
+    def _found(self, at: SampleIndex) -> Finding | None:
+        if self._slow_from is None:
+            return super()._found(at)
+        slow = at - self._samples(PEAK_DELAY_S) - self._slow_from
+        if slow < self._samples(EXTREME_BRADYCARDIA_S):
+            return super()._found(at)
+        return Finding(self._slow_from, [r for r in self._peaks if r >= self._slow_from])
+
+    def _forget_run(self) -> None:
+        super()._forget_run()
+        self._slow_from = None
+
+
+class ExtremeTachycardia(LethalRate):
+    """Above the limit for 17 beats."""
+
+    def __init__(self, sample_rate_hz: int, bpm: float, asystole_s: float) -> None:
+        kind = RhythmKind.EXTREME_TACHYCARDIA
+        super().__init__(kind, sample_rate_hz, upper(bpm), asystole_s)

@@ -8,10 +8,47 @@ signal holds (`push_…`) and asked for their findings at given moments of the s
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from gateway.messages import Beat, Gap, RhythmEvent, RhythmKind, RPeak, SampleIndex, VitalSigns
+from gateway.messages import (
+    MAX_EVIDENCE_BEATS,
+    Beat,
+    Gap,
+    Quality,
+    QualityReason,
+    RhythmEvent,
+    RhythmKind,
+    RPeak,
+    SampleIndex,
+    VitalSigns,
+)
 
 UNKNOWN_ENDS_S = 30.0  # then "poor signal" alarms, and the old finding is no longer claimed
+CONFIDENCE_SECONDS = 10  # a lethal finding is made within 10 s of its onset
+# A rhythm itself can look flat, implausible or unlike its template; these are the signal's faults.
+NOISE = frozenset(
+    {
+        QualityReason.GAP,
+        QualityReason.LEAD_OFF,
+        QualityReason.CLIPPED,
+        QualityReason.MAINS,
+        QualityReason.BASELINE_WANDER,
+        QualityReason.MUSCLE,
+        QualityReason.ELECTRODE_MOTION,
+        QualityReason.DETECTOR_DISAGREEMENT,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A criterion that is met: since when, on which beats, and how sure."""
+
+    onset: SampleIndex
+    evidence: Sequence[SampleIndex] = ()
+    confidence: float | None = None  # None: as clean as the signal is
 
 
 class Rule(ABC):
@@ -20,12 +57,13 @@ class Rule(ABC):
     def __init__(self, kind: RhythmKind, sample_rate_hz: int) -> None:
         self.kind = kind
         self._sample_rate_hz = sample_rate_hz
-        self._onset: SampleIndex | None = None
+        self._open: RhythmEvent | None = None
+        self._clean: deque[bool] = deque(maxlen=CONFIDENCE_SECONDS)  # the last seconds, each
 
     @property
     def is_open(self) -> bool:
         """Whether the event has begun and not ended."""
-        return self._onset is not None
+        return self._open is not None
 
     def push_gap(self, gap: Gap) -> None:
         """The signal from `gap.start` to `gap.end` is unknown."""
@@ -38,10 +76,15 @@ class Rule(ABC):
 
     def push_second(self, vitals: VitalSigns) -> None:
         """A second that is over, with its quality."""
+        self._clean.append(_is_clean(vitals.quality))
 
     @property
     def deadline(self) -> SampleIndex | None:
-        """A sample at which to `decide` although no second ends there."""
+        """A sample at which to `decide` although no second ends there.
+
+        It may move later as peaks come; one that moves nearer must do so in `decide`, or the
+        answer would depend on how the signal was cut.
+        """
         return None
 
     @abstractmethod
@@ -50,20 +93,32 @@ class Rule(ABC):
 
     def finish(self, at: SampleIndex) -> list[RhythmEvent]:
         """The session is over: so is what was open."""
-        return [] if self._onset is None else [self._end(at, at)]
+        return [] if self._open is None else [self._end(at, at)]
+
+    def _samples(self, seconds: float) -> int:
+        return round(seconds * self._sample_rate_hz)
 
     def _end_of(self, vitals: VitalSigns) -> SampleIndex:
         return SampleIndex(vitals.start + self._sample_rate_hz)
 
-    def _begin(self, onset: SampleIndex, decided: SampleIndex) -> RhythmEvent:
-        self._onset = onset
-        return RhythmEvent(self.kind, onset, decided)
+    def _begin(self, finding: Finding, decided: SampleIndex) -> RhythmEvent:
+        self._open = RhythmEvent(
+            self.kind,
+            finding.onset,
+            decided,
+            confidence=self._cleanness() if finding.confidence is None else finding.confidence,
+            evidence=tuple(finding.evidence[-MAX_EVIDENCE_BEATS:]),
+        )
+        return self._open
 
     def _end(self, end: SampleIndex, decided: SampleIndex) -> RhythmEvent:
-        assert self._onset is not None, "only an open event ends"
-        event = RhythmEvent(self.kind, self._onset, decided, end)
-        self._onset = None
+        assert self._open is not None, "only an open event ends"
+        event = replace(self._open, decided=decided, end=end)
+        self._open = None
         return event
+
+    def _cleanness(self) -> float:
+        return sum(self._clean) / len(self._clean) if self._clean else 1.0
 
 
 class Fading(Rule):
@@ -72,24 +127,68 @@ class Fading(Rule):
     def __init__(self, kind: RhythmKind, sample_rate_hz: int) -> None:
         super().__init__(kind, sample_rate_hz)
         self._known_until = SampleIndex(0)
-        self._fade = round(UNKNOWN_ENDS_S * sample_rate_hz)
+        self._fade = self._samples(UNKNOWN_ENDS_S)
 
     def push_second(self, vitals: VitalSigns) -> None:
-        if vitals.quality.rate_usable:
+        super().push_second(vitals)
+        if self._is_known(vitals.quality):
             self._known_until = self._end_of(vitals)
 
     def decide(self, at: SampleIndex) -> list[RhythmEvent]:
-        if self._onset is None:
-            onset = self._found()
-            return [] if onset is None else [self._begin(onset, at)]
+        if self._open is None:
+            finding = self._found(at)
+            return [] if finding is None else [self._begin(finding, at)]
         if at - self._known_until >= self._fade:
-            return [self._end(max(self._known_until, self._onset), at)]
+            return [self._end(max(self._known_until, self._open.onset), at)]
         return [self._end(at, at)] if self._recovered() else []
 
+    def _is_known(self, quality: Quality) -> bool:
+        """Whether a second of this quality can carry the finding."""
+        return quality.rate_usable
+
     @abstractmethod
-    def _found(self) -> SampleIndex | None:
-        """The finding's onset where its criterion is met."""
+    def _found(self, at: SampleIndex) -> Finding | None:
+        """The finding where its criterion is met by `at`."""
 
     @abstractmethod
     def _recovered(self) -> bool:
         """Whether the opposite is shown, by the hysteresis."""
+
+
+class Noting(Rule):
+    """A rule that sees in the beats themselves where its findings begin and end.
+
+    Several may begin and end between two decisions; each is noted, and told with the next.
+    """
+
+    def __init__(self, kind: RhythmKind, sample_rate_hz: int) -> None:
+        super().__init__(kind, sample_rate_hz)
+        self._noted: list[Finding | SampleIndex] = []  # begins, and ends, not yet told
+        self._holds = False  # by what is noted
+
+    def decide(self, at: SampleIndex) -> list[RhythmEvent]:
+        noted, self._noted = self._noted, []
+        return [
+            self._begin(each, at) if isinstance(each, Finding) else self._end(each, at)
+            for each in noted
+        ]
+
+    def finish(self, at: SampleIndex) -> list[RhythmEvent]:
+        return self.decide(at) + super().finish(at)
+
+    def _note_begin(self, finding: Finding) -> None:
+        self._noted.append(finding)
+        self._holds = True
+
+    def _note_end(self, end: SampleIndex) -> None:
+        self._noted.append(end)
+        self._holds = False
+
+    def _note(self, finding: Finding, end: SampleIndex) -> None:
+        """A finding that is over when it is made."""
+        self._note_begin(finding)
+        self._note_end(end)
+
+
+def _is_clean(quality: Quality) -> bool:
+    return not quality.reasons & NOISE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,7 +148,12 @@ def beat_of(row: Row[Any]) -> StoredBeat:
 
 def event_of(row: Row[Any]) -> RhythmEvent:
     return RhythmEvent(
-        RhythmKind(row.kind), SampleIndex(row.onset), SampleIndex(row.decided), row.end
+        RhythmKind(row.kind),
+        SampleIndex(row.onset),
+        SampleIndex(row.decided),
+        row.end,
+        1.0 if row.confidence is None else row.confidence,
+        tuple(json.loads(row.evidence or "[]")),
     )
 
 
@@ -174,5 +180,7 @@ def alarm_of(row: Row[Any]) -> StoredAlarm:
         AlarmState(row.state),
         row.ended_s,
         row.acknowledged_s,
+        row.escalated_s,
+        row.confidence,
     )
     return StoredAlarm(BedId(row.bed_id), row.bed_name, row.stay_id, alarm)

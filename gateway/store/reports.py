@@ -36,7 +36,7 @@ _UPSERT_ALARM = _upsert_alarm.on_conflict_do_update(
     index_elements=["bed_id", "kind", "onset_s"],
     set_={
         column: _upsert_alarm.excluded[column]
-        for column in ("priority", "state", "ended_s", "acknowledged_s")
+        for column in ("priority", "state", "ended_s", "acknowledged_s", "escalated_s")
     },
 )
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 
 metadata = MetaData()
 
@@ -170,6 +170,8 @@ events = _table(
     Column("end", Integer),
     _stay(),
     _flag("late"),
+    Column("confidence", REAL),  # NULL in what was stored before events had one
+    Column("evidence", Text),  # JSON: the R samples
     keyed_by_rowid=False,
 )
 
@@ -186,6 +188,8 @@ alarms = _table(
     Column("state", Text, nullable=False),
     Column("ended_s", REAL),
     Column("acknowledged_s", REAL),
+    Column("escalated_s", REAL),
+    Column("confidence", REAL),
     UniqueConstraint("bed_id", "kind", "onset_s"),
 )
 

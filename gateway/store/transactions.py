@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -352,4 +353,6 @@ def _event_values(
         "end": event.end,
         "stay_id": stay_id,
         "late": int(late),
+        "confidence": event.confidence,
+        "evidence": json.dumps(event.evidence, separators=(",", ":")),
     }

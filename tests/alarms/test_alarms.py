@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.alarms import LEAD_OFF_S, MAX_PAUSE_S, PRIORITY, AlarmBook
+from gateway.alarm_policy import (
+    AGGREGATED_S,
+    ALARM_OF,
+    LATCHING,
+    LATE_NOTICES,
+    LETHAL,
+    MARKS,
+    PRIORITY,
+)
+from gateway.alarms import LEAD_OFF_S, MAX_PAUSE_S, AlarmBook
 from gateway.config import AlarmLimits
 from gateway.messages import (
     Alarm,
@@ -48,8 +57,14 @@ def test_every_kind_has_a_priority():
     assert PRIORITY.keys() == {*AlarmKind}
 
 
-def test_every_rhythm_is_an_alarm():
-    assert {kind.value for kind in RhythmKind} <= {kind.value for kind in AlarmKind}
+def test_a_rhythm_is_an_alarm_or_a_mark():
+    assert {*RhythmKind} == ALARM_OF.keys() | MARKS
+    assert all(kind.value == alarm.value for kind, alarm in ALARM_OF.items())
+
+
+def test_what_kills_latches_and_leaves_a_notice_when_it_comes_late():
+    assert {ALARM_OF[kind] for kind in LETHAL} == LATCHING
+    assert LATE_NOTICES.keys() == LETHAL
 
 
 def test_asystole_is_raised_high(book):
@@ -230,9 +245,9 @@ def test_open_alarms_are_taken_up_after_a_restart(book):
 
 
 def test_after_a_restart_what_the_analysis_has_not_open_is_over(book):
-    begin(book)
     begin(book, RhythmKind.BRADYCARDIA)
     begin(book, RhythmKind.TACHYCARDIA)
+    begin(book)
     seconds(book, LEAD_OFF, 0, 5)
     assert states(book.settle({RhythmKind.BRADYCARDIA}, 50.0)) == [
         (ASYSTOLE, AlarmState.LATCHED),

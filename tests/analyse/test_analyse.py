@@ -100,6 +100,7 @@ def test_the_report_says_what_was_analysed_and_by_what(record, out):
         "sample_rate_hz": 360,
         "gateway_version": __version__,
         "model_sha256": card["sha256"],
+        "atrial_fibrillation_percent": 0.0,
     }
 
 
@@ -112,6 +113,8 @@ def test_an_asystole_with_its_times(record, out):
         "onset_s": pytest.approx(14.9, abs=0.02),
         "end_s": pytest.approx(25.3, abs=0.02),
         "decided_s": pytest.approx(19.2, abs=0.02),
+        "confidence": 1.0,
+        "beats": [],
     }
     (alarm,) = told["alarms"]
     assert alarm == {
@@ -233,7 +236,7 @@ def test_true_asystoles_of_intensive_care(ecg_data, name, at_s):
 def test_false_alarms_of_intensive_care_are_not_repeated(ecg_data, name):
     lead = read_lead(ecg_data / "challenge2015" / name, None)
     found = analyse.analyse_lead(lead, 240 * 250, 300 * 250, FakeClassifier())
-    assert found.events == []
+    assert not {alarm.priority for alarm in found.alarms.values()} & {"high", "medium"}
 
 
 @pytest.mark.recordings

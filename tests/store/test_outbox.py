@@ -92,6 +92,8 @@ def test_what_an_alarm_says(
         "state": "active",
         "ended_s": None,
         "acknowledged_s": None,
+        "escalated_s": None,
+        "confidence": None,
     }
 
 

@@ -1,0 +1,81 @@
+"""Single RR intervals that are too long: pauses and missed beats."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import deque
+
+from gateway.messages import Beat, BeatClass, RhythmKind, SampleIndex, VitalSigns
+from gateway.rhythm.rule import Finding, Noting
+
+REMEMBERED_SECONDS = 32  # longer than any interval that is no asystole
+MEAN_INTERVALS = 8  # as many as the heart rate's mean
+MISSED_BEAT_RATIO = 1.75  # bedside monitors: no beat for 1.75 of the mean interval
+
+
+class LongInterval(Noting):
+    """An RR interval, all of it in signal that carries a rate, of a length that says something."""
+
+    def __init__(self, kind: RhythmKind, sample_rate_hz: int) -> None:
+        super().__init__(kind, sample_rate_hz)
+        self._unusable: deque[SampleIndex] = deque(maxlen=REMEMBERED_SECONDS)
+        self._before: Beat | None = None
+
+    def push_second(self, vitals: VitalSigns) -> None:
+        super().push_second(vitals)
+        if not vitals.quality.rate_usable:
+            self._unusable.append(vitals.start)
+
+    def push_beat(self, beat: Beat) -> None:
+        before, self._before = self._before, beat
+        rr_ms = beat.rr_ms
+        if before is None or rr_ms is None or not self._is_usable(before, beat):
+            self._broken()
+        elif self._is_too_long(before, rr_ms):
+            evidence = (before.r_sample, beat.r_sample)
+            self._note(Finding(before.r_sample, evidence), beat.r_sample)
+
+    @abstractmethod
+    def _is_too_long(self, before: Beat, rr_ms: float) -> bool:
+        """Whether the interval after `before` is one."""
+
+    def _broken(self) -> None:
+        """The interval before this beat is not known."""
+
+    def _is_usable(self, before: Beat, beat: Beat) -> bool:
+        """The seconds up to the one that holds `beat` are judged by now."""
+        second = self._sample_rate_hz
+        return all(
+            start + second <= before.r_sample or start > beat.r_sample for start in self._unusable
+        )
+
+
+class Pause(LongInterval):
+    """`pause_s` without a beat; `asystole_s` and more is an asystole."""
+
+    def __init__(self, sample_rate_hz: int, pause_s: float, asystole_s: float) -> None:
+        super().__init__(RhythmKind.PAUSE, sample_rate_hz)
+        self._from_ms, self._below_ms = 1000.0 * pause_s, 1000.0 * asystole_s
+
+    def _is_too_long(self, before: Beat, rr_ms: float) -> bool:
+        return self._from_ms <= rr_ms < self._below_ms
+
+
+class MissedBeat(LongInterval):
+    """One interval of twice the usual length, where no premature beat explains it."""
+
+    def __init__(self, sample_rate_hz: int, pause_s: float) -> None:
+        super().__init__(RhythmKind.MISSED_BEAT, sample_rate_hz)
+        self._below_ms = 1000.0 * pause_s
+        self._usual_ms: deque[float] = deque(maxlen=MEAN_INTERVALS)
+
+    def _is_too_long(self, before: Beat, rr_ms: float) -> bool:
+        whole = len(self._usual_ms) == MEAN_INTERVALS
+        usual_ms = sum(self._usual_ms) / MEAN_INTERVALS
+        self._usual_ms.append(rr_ms)
+        if not whole or before.label is None or before.label.beat_class is not BeatClass.NORMAL:
+            return False
+        return MISSED_BEAT_RATIO * usual_ms <= rr_ms < self._below_ms
+
+    def _broken(self) -> None:
+        self._usual_ms.clear()
