@@ -14,6 +14,7 @@ from gateway.wfdb_files import read_lead
 from tests.fakes import FakeClassifier, ecg_uv
 
 RATE = 250
+LISTS = ("seconds", "minutes", "events", "alarms", "spectra")  # of a report
 
 
 def run(*arguments):
@@ -73,6 +74,24 @@ def ecg_with_a_pause():
     return ecg_uv(40, RATE, beats_s[(beats_s < 15) | (beats_s > 25)])
 
 
+def test_minutes_and_spectra(record, out):
+    beats_s = np.cumsum(0.8 + 0.02 * np.sin(np.arange(400)))
+    seconds, hum_uv = 310, 20.0 * np.sqrt(2.0)
+    signal = ecg_uv(seconds, RATE, beats_s[beats_s < seconds])
+    signal += hum_uv * np.sin(2.0 * np.pi * 60.0 * np.arange(signal.size) / RATE)
+    signal[100 * RATE] = np.nan
+    assert run(record(signal), "--out", out, "--from", 4) == 0
+    minutes = report(out)["minutes"]
+    assert [minute["t"] for minute in minutes] == [0, 60, 120, 180, 240, 300]
+    assert minutes[3]["rmssd_ms"] == pytest.approx(13.6, abs=4.0)
+    assert minutes[3]["variability"]["sdnn_ms"] is None
+    assert minutes[4]["variability"]["sdnn_ms"] == pytest.approx(14.1, abs=3.0)
+    spectra = report(out)["spectra"]
+    assert [spectrum["t"] for spectrum in spectra] == [t for t in range(4, 303, 8) if t != 100]
+    assert {spectrum["mains_hz"] for spectrum in spectra} == {60}
+    assert spectra[0]["mains_uv"] == pytest.approx(20.0, rel=0.1)
+
+
 def test_beats_and_seconds_of_a_quiet_record(record, out):
     assert run(record(ecg_uv(30, RATE, np.arange(0.5, 30, 0.8))), "--out", out) == 0
     beats = marked(out, "N", "S", "V", "F", "Q", "?")
@@ -92,7 +111,7 @@ def test_the_report_says_what_was_analysed_and_by_what(record, out):
     run(record(ecg_uv(5, 360, [1, 2, 3, 4]), rate=360), "--out", out)
     told = report(out)
     card = json.loads(default_model_path().with_suffix(".json").read_text())
-    assert {key: told[key] for key in told if key not in ("seconds", "events", "alarms")} == {
+    assert {key: told[key] for key in told if key not in LISTS} == {
         "record": "rec",
         "channel": 0,
         "channel_name": "II",
@@ -123,6 +142,7 @@ def test_an_asystole_with_its_times(record, out):
         "onset_s": event["onset_s"],
         "raised_s": event["decided_s"],
         "end_s": event["end_s"],
+        "confidence": 1.0,
     }
     onset, end = (round(event[key] * RATE) for key in ("onset_s", "end_s"))
     assert marked(out, "+") == [(onset, "+", 0, "(ASYS"), (end, "+", 0, "(N")]
