@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MATCH_WINDOW_S = 0.150  # EC57 4.3.2
+ROUNDING_S = 1e-6  # of sample numbers that were turned into seconds
 LEARNING_S = 300.0  # EC57: the first five minutes are not scored
 
 
@@ -67,32 +68,34 @@ def match_beats(
 ) -> Matches:
     """Pair each reference beat with at most one test beat within `window_s`; both sorted.
 
-    Walks both lists once as EC57's bxb does; where two compete for one partner the nearer wins.
+    Walks both lists once, as WFDB's bxb does; where two compete for one partner the nearer wins.
     """
-    reference, test = reference_s.tolist(), test_s.tolist()
+    reference, test = [*reference_s.tolist(), np.inf], [*test_s.tolist(), np.inf]
     matches = Matches([], [], [])
     i = j = 0
-    while i < len(reference) and j < len(test):
-        distance = abs(test[j] - reference[i])
-        if distance > window_s:
-            earlier_is_reference = reference[i] < test[j]
-        elif j + 1 < len(test) and abs(test[j + 1] - reference[i]) < distance:
-            earlier_is_reference = False
-        elif i + 1 < len(reference) and abs(test[j] - reference[i + 1]) < distance:
-            earlier_is_reference = True
-        else:
+    while i < reference_s.size and j < test_s.size:
+        close = abs(test[j] - reference[i]) <= window_s + ROUNDING_S
+        if close and _belong_together(*reference[i : i + 2], *test[j : j + 2]):
             matches.pairs.append((reference[i], test[j]))
             i, j = i + 1, j + 1
-            continue
-        if earlier_is_reference:
+        elif reference[i] < test[j]:
             matches.missed.append(reference[i])
             i += 1
         else:
             matches.extra.append(test[j])
             j += 1
-    matches.missed.extend(reference[i:])
-    matches.extra.extend(test[j:])
+    matches.missed.extend(reference[i:-1])
+    matches.extra.extend(test[j:-1])
     return matches
+
+
+def _belong_together(
+    reference: float, next_reference: float, test: float, next_test: float
+) -> bool:
+    """Whether the later beat has no nearer partner next, or the two next beats are a better pair
+    than that (bxb as of 2002)."""
+    across = abs(next_test - reference) if test < reference else abs(next_reference - test)
+    return abs(test - reference) <= across or abs(next_reference - next_test) < across
 
 
 def outside(

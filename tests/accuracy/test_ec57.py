@@ -18,9 +18,11 @@ def counts(reference, test):
         ([], [1.0], Score(0, 0, 1)),
         ([1.0, 2.0], [1.149, 1.851], Score(2, 0, 0)),
         ([1.0, 2.0], [1.151, 2.0], Score(1, 1, 1)),
+        ([1310.5], [1310.65], Score(1, 0, 0)),  # 150 ms, and 1e-13 more in floating point
         ([1.0], [0.95, 1.01], Score(1, 0, 1)),  # one reference, two claims
         ([1.0, 1.1], [1.09], Score(1, 1, 0)),  # two references, one claim
-        ([1.0, 1.2], [1.14, 1.21], Score(1, 1, 1)),  # as bxb: the first claim is the second beat's
+        ([1.0, 1.2], [1.14, 1.21], Score(2, 0, 0)),  # the second claim is the second beat's
+        ([1.0, 1.2], [1.14, 1.28], Score(1, 1, 1)),  # the first claim is the second beat's
     ],
 )
 def test_hand_cases(reference, test, expected):
