@@ -63,6 +63,10 @@ accuracy: .venv-dev/installed  ## R peaks on all of MIT-BIH by the rules of EC57
 ec57: .venv-dev/installed  ## beats, runs, episodes and heart rate by the rules of EC57 (needs ECG_DATA)
 	$(DEV)/python -m tests.accuracy.ec57_report
 
+.PHONY: score-alarms
+score-alarms: .venv-dev/installed  ## true and false alarms: Challenge 2015, vfdb, MIT-BIH (needs ECG_DATA)
+	$(DEV)/python -m tests.accuracy.score_alarms
+
 .PHONY: test-runtimes
 test-runtimes: .venv-dev/installed $(RUNTIMES)  ## the same labels on arm64 and tflite-runtime (needs ECG_DATA)
 	$(DEV)/python -m tests.runtimes

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tests.accuracy.ec57 import LEARNING_S, MATCH_WINDOW_S
 from tests.accuracy.figures import Figure, Share
 from tests.accuracy.gateway_run import GatewayRun
-from tests.accuracy.reference import Reference, Stretch
+from tests.accuracy.reference import Reference, Stretch, rows
 
 VENTRICULAR = ("V", "F")
 LENGTHS = {"couplet": range(2, 3), "short run": range(3, 6), "long run": range(6, 7)}
@@ -45,10 +45,9 @@ class Labels:
         """In order of time; beats within fibrillation are part of it."""
         scored = (self.beats_s >= LEARNING_S) & ~self._in_fibrillation()
         beats_s, is_run = self.beats_s[scored], np.isin(self.classes[scored], VENTRICULAR)
-        edges = np.flatnonzero(np.diff(np.r_[False, is_run, False])).reshape(-1, 2)
         runs = [
             Run(Stretch(beats_s[first], beats_s[past - 1]), min(past - first, LONGEST))
-            for first, past in edges.tolist()
+            for first, past in rows(is_run)
         ]
         runs += [
             Run(stretch, LONGEST) for stretch in self.fibrillation if stretch.end_s > LEARNING_S

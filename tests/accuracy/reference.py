@@ -58,6 +58,12 @@ def joined(stretches: Iterable[Stretch]) -> list[Stretch]:
     return result
 
 
+def rows(holds: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First and one past the last position of each unbroken row of true ones."""
+    edges = np.flatnonzero(np.diff(np.r_[False, holds, False])).reshape(-1, 2)
+    return [(first, past) for first, past in edges.tolist()]
+
+
 def within(stretches: Iterable[Stretch], window: Stretch) -> list[Stretch]:
     """The parts of the stretches that lie in the window."""
     return [
