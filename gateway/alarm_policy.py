@@ -7,6 +7,7 @@ from gateway.messages import AlarmKind, AlarmPriority, RhythmKind
 # IEC 60601-1-8: high asks for a response at once, medium for a prompt one, low for awareness.
 PRIORITY = {
     AlarmKind.ASYSTOLE: AlarmPriority.HIGH,
+    AlarmKind.VENTRICULAR_FIBRILLATION: AlarmPriority.HIGH,
     AlarmKind.VENTRICULAR_TACHYCARDIA: AlarmPriority.HIGH,
     AlarmKind.EXTREME_BRADYCARDIA: AlarmPriority.HIGH,
     AlarmKind.EXTREME_TACHYCARDIA: AlarmPriority.HIGH,
@@ -28,6 +29,7 @@ PRIORITY = {
     AlarmKind.DISK_NEARLY_FULL: AlarmPriority.LOW,
     AlarmKind.CLOCK_NOT_SET: AlarmPriority.LOW,
     AlarmKind.LATE_ASYSTOLE: AlarmPriority.LOW,
+    AlarmKind.LATE_VENTRICULAR_FIBRILLATION: AlarmPriority.LOW,
     AlarmKind.LATE_VENTRICULAR_TACHYCARDIA: AlarmPriority.LOW,
     AlarmKind.LATE_EXTREME_BRADYCARDIA: AlarmPriority.LOW,
     AlarmKind.LATE_EXTREME_TACHYCARDIA: AlarmPriority.LOW,
@@ -54,20 +56,26 @@ AGGREGATED = frozenset(
 AGGREGATED_S = 60.0  # long enough to be seen, and the refractory time of a repeat
 EACH_ANEW = frozenset({AlarmKind.ABNORMAL_BEAT})  # the policy that calls for every beat
 
-_FAST = (AlarmKind.VENTRICULAR_TACHYCARDIA, AlarmKind.EXTREME_TACHYCARDIA)
+_VENTRICULAR = (AlarmKind.VENTRICULAR_FIBRILLATION, AlarmKind.VENTRICULAR_TACHYCARDIA)
+_ARREST = (AlarmKind.ASYSTOLE, AlarmKind.VENTRICULAR_FIBRILLATION)
 # While one of these holds, the lesser finding of the same beats is not called as well.
 OVERRIDDEN_BY = {
-    AlarmKind.EXTREME_BRADYCARDIA: (AlarmKind.ASYSTOLE,),
-    AlarmKind.EXTREME_TACHYCARDIA: (AlarmKind.VENTRICULAR_TACHYCARDIA,),
-    AlarmKind.BRADYCARDIA: (AlarmKind.ASYSTOLE, AlarmKind.EXTREME_BRADYCARDIA),
-    AlarmKind.TACHYCARDIA: _FAST,
-    AlarmKind.PAUSE: (AlarmKind.ASYSTOLE, AlarmKind.EXTREME_BRADYCARDIA),
-    AlarmKind.VENTRICULAR_RUN: (AlarmKind.VENTRICULAR_TACHYCARDIA,),
-    AlarmKind.IDIOVENTRICULAR_RHYTHM: (AlarmKind.VENTRICULAR_TACHYCARDIA,),
-    AlarmKind.FREQUENT_VENTRICULAR_BEATS: (AlarmKind.VENTRICULAR_TACHYCARDIA,),
+    AlarmKind.VENTRICULAR_TACHYCARDIA: (AlarmKind.VENTRICULAR_FIBRILLATION,),
+    AlarmKind.EXTREME_BRADYCARDIA: _ARREST,
+    AlarmKind.EXTREME_TACHYCARDIA: _VENTRICULAR,
+    AlarmKind.BRADYCARDIA: (*_ARREST, AlarmKind.EXTREME_BRADYCARDIA),
+    AlarmKind.TACHYCARDIA: (*_VENTRICULAR, AlarmKind.EXTREME_TACHYCARDIA),
+    AlarmKind.PAUSE: (*_ARREST, AlarmKind.EXTREME_BRADYCARDIA),
+    AlarmKind.VENTRICULAR_RUN: _VENTRICULAR,
+    AlarmKind.IDIOVENTRICULAR_RHYTHM: _VENTRICULAR,
+    AlarmKind.FREQUENT_VENTRICULAR_BEATS: _VENTRICULAR,
     AlarmKind.ABNORMAL_BURDEN: (
-        AlarmKind.VENTRICULAR_TACHYCARDIA,
+        *_VENTRICULAR,
         AlarmKind.FREQUENT_VENTRICULAR_BEATS,
     ),
-    AlarmKind.SUPRAVENTRICULAR_TACHYCARDIA: (*_FAST, AlarmKind.ATRIAL_FIBRILLATION),
+    AlarmKind.SUPRAVENTRICULAR_TACHYCARDIA: (
+        *_VENTRICULAR,
+        AlarmKind.EXTREME_TACHYCARDIA,
+        AlarmKind.ATRIAL_FIBRILLATION,
+    ),
 }

@@ -4,9 +4,9 @@ For each record it writes RECORD.gw, a WFDB annotation file, and RECORD.json. In
 
 - a beat has its AAMI class as its symbol (N, S, V, F, Q); a beat without a label, because the
   signal did not allow one, is `?`, which WFDB readers take for a beat of no known class;
-- a rhythm change is `+` with the most urgent open finding as its note: (ASYS, (VT, (BRADY, (PAUSE,
-  (IVR, (AFIB, (SVTA, (B, (T or (TACHY, and (N where none of these is open any more, which is no
-  claim of a sinus rhythm;
+- a rhythm change is `+` with the most urgent open finding as its note: (ASYS, (VFIB, (VT, (BRADY,
+  (PAUSE, (IVR, (AFIB, (SVTA, (B, (T or (TACHY, and (N where none of these is open any more, which
+  is no claim of a sinus rhythm;
 - a change of signal quality is `~` with subtype 0 where it is clean, 1 where it carries no heart
   rate and no labels, and −1 where it can't carry a lethal alarm either.
 """
@@ -63,6 +63,7 @@ PUSHED_S = 10  # seconds of signal a push: few pushes, and a progress bar that m
 UNLABELLED = "?"
 RHYTHM_NOTES = {  # the most urgent first; the burden of beats is no rhythm
     RhythmKind.ASYSTOLE: "(ASYS",
+    RhythmKind.VENTRICULAR_FIBRILLATION: "(VFIB",
     RhythmKind.VENTRICULAR_TACHYCARDIA: "(VT",
     RhythmKind.EXTREME_BRADYCARDIA: "(BRADY",
     RhythmKind.EXTREME_TACHYCARDIA: "(TACHY",

@@ -250,6 +250,7 @@ class VitalSigns:
 
 class RhythmKind(enum.StrEnum):
     ASYSTOLE = "asystole"
+    VENTRICULAR_FIBRILLATION = "ventricular fibrillation"  # or flutter
     VENTRICULAR_TACHYCARDIA = "ventricular tachycardia"
     EXTREME_BRADYCARDIA = "extreme bradycardia"
     EXTREME_TACHYCARDIA = "extreme tachycardia"
@@ -295,6 +296,7 @@ class RhythmEvent:
 
 class AlarmKind(enum.StrEnum):
     ASYSTOLE = "asystole"
+    VENTRICULAR_FIBRILLATION = "ventricular fibrillation"
     VENTRICULAR_TACHYCARDIA = "ventricular tachycardia"
     EXTREME_BRADYCARDIA = "extreme bradycardia"
     EXTREME_TACHYCARDIA = "extreme tachycardia"
@@ -317,6 +319,7 @@ class AlarmKind(enum.StrEnum):
     CLOCK_NOT_SET = "clock not set"  # the gateway's: times on the screen may be wrong
     # found in signal that came late; "occurred at" is its onset
     LATE_ASYSTOLE = "late: asystole"
+    LATE_VENTRICULAR_FIBRILLATION = "late: ventricular fibrillation"
     LATE_VENTRICULAR_TACHYCARDIA = "late: ventricular tachycardia"
     LATE_EXTREME_BRADYCARDIA = "late: extreme bradycardia"
     LATE_EXTREME_TACHYCARDIA = "late: extreme tachycardia"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from gateway.beat_classifier import BeatClassifier
 from gateway.config import AlarmLimits
 from gateway.dsp.beat_windows import BeatWindowCutter
+from gateway.dsp.fibrillation import FibrillationMeter
 from gateway.dsp.filters import BandPass
 from gateway.dsp.notch import Notch, NotchMode
 from gateway.dsp.quality import PEAK_DELAY_S, QualityMeter
@@ -73,6 +74,7 @@ class Pipeline:
         self._rr = RRSeries(sample_rate_hz)
         self._cutter = BeatWindowCutter(sample_rate_hz)
         self._meter = QualityMeter(sample_rate_hz)
+        self._fibrillation = FibrillationMeter(sample_rate_hz)
         self._rhythm = RhythmAnalyser(sample_rate_hz, limits)
         self._minutes = Minutes(sample_rate_hz)
         self._judgement_lag = round(PEAK_DELAY_S * sample_rate_hz)
@@ -160,6 +162,7 @@ class Pipeline:
         if isinstance(item, Gap):
             self._rr.push_gap(item)
             self._rhythm.push_gap(item)
+        self._fibrillation.push(filtered)
         judged = self._meter.push(item, filtered, peaks)
         self._end = item.end
         found.vitals += [self._judge(quality) for quality in judged]
@@ -179,6 +182,7 @@ class Pipeline:
         vitals = VitalSigns(quality.start, rate, quality)
         self._judged.append(quality)
         self._rhythm.push_second(vitals)
+        self._rhythm.push_fibrillation(end, self._fibrillation.log_odds(end))
         return vitals
 
     def _judged_windows(self) -> list[BeatWindow]:

@@ -21,6 +21,7 @@ from gateway.rhythm.ventricular import (
     VentricularRun,
     VentricularTachycardia,
 )
+from gateway.rhythm.ventricular_fibrillation import VentricularFibrillation
 
 
 def rules(rate_hz: int, limits: AlarmLimits) -> list[Rule]:
@@ -36,6 +37,7 @@ def rules(rate_hz: int, limits: AlarmLimits) -> list[Rule]:
     )
     return [
         Asystole(rate_hz, limits.asystole_s),
+        VentricularFibrillation(rate_hz),
         VentricularTachycardia(rate_hz),
         ExtremeBradycardia(rate_hz, limits.heart_rate_extreme_low_bpm, limits.asystole_s),
         ExtremeTachycardia(rate_hz, limits.heart_rate_extreme_high_bpm, limits.asystole_s),
@@ -75,6 +77,10 @@ class RhythmAnalyser:
     def push_second(self, vitals: VitalSigns) -> None:
         for rule in self._rules:
             rule.push_second(vitals)
+
+    def push_fibrillation(self, end: SampleIndex, log_odds: float | None) -> None:
+        for rule in self._rules:
+            rule.push_fibrillation(end, log_odds)
 
     @property
     def deadline(self) -> SampleIndex | None:

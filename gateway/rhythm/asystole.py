@@ -10,8 +10,9 @@ from gateway.rhythm.rule import Finding, Rule
 class Asystole(Rule):
     """No heartbeat for `asystole_s` of signal that can carry a lethal alarm.
 
-    The count starts at the last beat, and anew after a gap or an unusable second. Once open, the
-    event ends only with a heartbeat: a signal that is lost proves no recovery.
+    The count starts at the last beat, and anew after a gap, an unusable second, or signal that
+    looks like fibrillation: a heart that does not beat then, but does not stand still. Once open,
+    the event ends only with a heartbeat: a signal that is lost proves no recovery.
     """
 
     def __init__(self, sample_rate_hz: int, asystole_s: float) -> None:
@@ -34,6 +35,10 @@ class Asystole(Rule):
         super().push_second(vitals)
         if not vitals.quality.lethal_usable:
             self._counted_from = max(self._counted_from, self._end_of(vitals))
+
+    def push_fibrillation(self, end: SampleIndex, log_odds: float | None) -> None:
+        if log_odds is not None and log_odds >= 0.0:
+            self._counted_from = max(self._counted_from, end)
 
     @property
     def deadline(self) -> SampleIndex | None:

@@ -78,6 +78,9 @@ class Rule(ABC):
         """A second that is over, with its quality."""
         self._clean.append(_is_clean(vitals.quality))
 
+    def push_fibrillation(self, end: SampleIndex, log_odds: float | None) -> None:
+        """The log-odds that the four seconds before `end` fibrillate; None: not known."""
+
     @property
     def deadline(self) -> SampleIndex | None:
         """A sample at which to `decide` although no second ends there.
