@@ -395,4 +395,5 @@ def _summary(track: Track, minute: Minute) -> MinuteSummary:
         heart_rate_max_bpm=minute.heart_rate_max_bpm,
         usable_s=minute.usable_s,
         gap_s=minute.gap_s,
+        rmssd_ms=minute.rmssd_ms,
     )

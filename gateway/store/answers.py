@@ -168,6 +168,7 @@ def summary_of(session: SessionId, row: Row[Any]) -> MinuteSummary:
         row.heart_rate_max_bpm,
         row.usable_s,
         row.gap_s,
+        row.rmssd_ms,
     )
 
 

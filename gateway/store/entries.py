@@ -108,7 +108,8 @@ class AlarmChanged:
 
 @dataclass(frozen=True, slots=True)
 class MinuteSummary:
-    """One minute of a session. Rates are None where no second of it was usable."""
+    """One minute of a session. Rates are None where no second of it was usable, `rmssd_ms` where
+    too little of it was normal beats."""
 
     session: SessionId
     minute_s: int  # Unix seconds at which the minute begins
@@ -119,6 +120,7 @@ class MinuteSummary:
     heart_rate_max_bpm: float | None
     usable_s: float
     gap_s: float
+    rmssd_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

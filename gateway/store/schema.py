@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 
 metadata = MetaData()
 
@@ -205,6 +205,7 @@ summaries = _table(
     Column("heart_rate_max_bpm", REAL),
     Column("usable_s", REAL, nullable=False),
     Column("gap_s", REAL, nullable=False),
+    Column("rmssd_ms", REAL),
     keyed_by_rowid=False,
 )
 

@@ -79,7 +79,7 @@ def test_what_was_written_is_read_again(
 ) -> None:
     labelled = beat(40, BeatLabel(BeatClass.VENTRICULAR, 0.97))
     event = RhythmEvent(RhythmKind.TACHYCARDIA, SampleIndex(10), SampleIndex(30))
-    minute = MinuteSummary(session, 999_960, 71, 2, None, 70.5, 90.0, 55.0, 0.748)
+    minute = MinuteSummary(session, 999_960, 71, 2, None, 70.5, 90.0, 55.0, 0.748, 31.2)
     writer.write(
         [
             started,
