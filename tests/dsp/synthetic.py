@@ -37,6 +37,17 @@ def ecg(
     return signal
 
 
+def fibrillation(rate: int, seconds: float, peak_uv: float = 400.0) -> NDArray[np.float64]:
+    """Three waves around 5 Hz whose heights and frequencies drift, µV, shape (seconds * rate,)."""
+    time_s = np.arange(round(seconds * rate)) / rate
+    waves = [
+        (1.0 + 0.4 * np.sin(0.7 * time_s + k))
+        * np.sin(2 * np.pi * (hz * time_s + 0.3 * np.sin(0.9 * time_s + 2 * k)))
+        for k, hz in enumerate((4.1, 5.2, 6.3))
+    ]
+    return peak_uv / 3.0 * np.sum(waves, axis=0)
+
+
 def block(amplitude_uv: NDArray[np.float64], sample_rate_hz: int, start: int = 0) -> SampleBlock:
     return SampleBlock(SampleIndex(start), sample_rate_hz, amplitude_uv.copy())
 

@@ -10,21 +10,10 @@ from hypothesis import strategies as st
 from gateway.dsp.fibrillation import WINDOW_S, FibrillationMeter, log_odds
 from gateway.dsp.filters import BandPass
 from gateway.messages import LEGAL_SAMPLE_RATES_HZ, Gap, SampleIndex
-from tests.dsp.synthetic import block, cut_up, ecg
+from tests.dsp.synthetic import block, cut_up, ecg, fibrillation
 
 RATE = 250
 LOOK_AFTER_S = 0.3
-
-
-def fibrillation(rate: int, seconds: float, peak_uv: float = 400.0) -> np.ndarray:
-    """Three waves around 5 Hz whose heights and frequencies drift."""
-    time_s = np.arange(round(seconds * rate)) / rate
-    waves = (
-        (1.0 + 0.4 * np.sin(0.7 * time_s + k))
-        * np.sin(2 * np.pi * (hz * time_s + 0.3 * np.sin(0.9 * time_s + 2 * k)))
-        for k, hz in enumerate((4.1, 5.2, 6.3))
-    )
-    return peak_uv / 3.0 * sum(waves)
 
 
 def looks(*items, after_s: float = LOOK_AFTER_S) -> list[float | None]:
