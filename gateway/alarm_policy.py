@@ -45,6 +45,8 @@ LATE_NOTICES = {kind: AlarmKind(f"late: {kind.value}") for kind in LETHAL}  # so
 # Findings that are over when they are made, or come and go: those of a minute are one alarm.
 AGGREGATED = frozenset(
     {
+        AlarmKind.BRADYCARDIA,
+        AlarmKind.TACHYCARDIA,
         AlarmKind.PAUSE,
         AlarmKind.VENTRICULAR_RUN,
         AlarmKind.IDIOVENTRICULAR_RHYTHM,

@@ -10,6 +10,7 @@ from gateway.rhythm.rule import Finding, Noting
 
 REMEMBERED_SECONDS = 32  # longer than any interval that is no asystole
 MEAN_INTERVALS = 8  # as many as the heart rate's mean
+STEADY_RATIO = 1.3  # longest to shortest; where no interval is like the next, none is missing
 MISSED_BEAT_RATIO = 1.75  # bedside monitors: no beat for 1.75 of the mean interval
 
 
@@ -62,7 +63,7 @@ class Pause(LongInterval):
 
 
 class MissedBeat(LongInterval):
-    """One interval of twice the usual length, where no premature beat explains it."""
+    """One interval too long for a steady rhythm, where no premature beat explains it."""
 
     def __init__(self, sample_rate_hz: int, pause_s: float) -> None:
         super().__init__(RhythmKind.MISSED_BEAT, sample_rate_hz)
@@ -70,12 +71,17 @@ class MissedBeat(LongInterval):
         self._usual_ms: deque[float] = deque(maxlen=MEAN_INTERVALS)
 
     def _is_too_long(self, before: Beat, rr_ms: float) -> bool:
-        whole = len(self._usual_ms) == MEAN_INTERVALS
+        steady = self._is_steady()
         usual_ms = sum(self._usual_ms) / MEAN_INTERVALS
         self._usual_ms.append(rr_ms)
-        if not whole or before.label is None or before.label.beat_class is not BeatClass.NORMAL:
+        if not steady or before.label is None or before.label.beat_class is not BeatClass.NORMAL:
             return False
         return MISSED_BEAT_RATIO * usual_ms <= rr_ms < self._below_ms
+
+    def _is_steady(self) -> bool:
+        if len(self._usual_ms) < MEAN_INTERVALS:
+            return False
+        return max(self._usual_ms) < STEADY_RATIO * min(self._usual_ms)
 
     def _broken(self) -> None:
         self._usual_ms.clear()

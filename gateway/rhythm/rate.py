@@ -17,8 +17,9 @@ from gateway.messages import (
 )
 from gateway.rhythm.rule import Fading, Finding
 
-BRADYCARDIA_BEATS = 5  # PhysioNet/CinC Challenge 2015: below the limit for 5 beats
+EXTREME_BRADYCARDIA_BEATS = 5  # PhysioNet/CinC Challenge 2015: below the limit for 5 beats
 TACHYCARDIA_BEATS = 17  # ibid.: above the limit for 17 beats
+BRADYCARDIA_BEATS = 9  # the mean of eight intervals, which is the rate on the screen
 EXTREME_BRADYCARDIA_S = 8.0  # five beats at 30 bpm; a slower heart is not waited for
 RATE_HYSTERESIS_BPM = 5.0  # a rate at its limit must not open and close an event with each beat
 ASK_AGAIN_S = 0.5  # with the detector's 0.3 s: a lethal rate is told within 1 s of its last beat
@@ -42,8 +43,8 @@ class RateBound:
         return rate_bpm >= self.bpm + RATE_HYSTERESIS_BPM
 
 
-def lower(bpm: float) -> RateBound:
-    return RateBound(bpm, BRADYCARDIA_BEATS, is_upper=False)
+def lower(bpm: float, beats: int = BRADYCARDIA_BEATS) -> RateBound:
+    return RateBound(bpm, beats, is_upper=False)
 
 
 def upper(bpm: float) -> RateBound:
@@ -133,7 +134,8 @@ class ExtremeBradycardia(LethalRate):
 
     def __init__(self, sample_rate_hz: int, bpm: float, asystole_s: float) -> None:
         kind = RhythmKind.EXTREME_BRADYCARDIA
-        super().__init__(kind, sample_rate_hz, lower(bpm), asystole_s)
+        bound = lower(bpm, EXTREME_BRADYCARDIA_BEATS)
+        super().__init__(kind, sample_rate_hz, bound, asystole_s)
         self._slow_from: SampleIndex | None = None  # first beat of a run of slow intervals
 
     def push_peak(self, peak: RPeak) -> None:

@@ -12,11 +12,11 @@ from gateway.rhythm.rule import UNKNOWN_ENDS_S, Finding, Noting
 
 RUN_BEATS = 5  # bedside monitors: five premature supraventricular beats in a row
 FAST_BPM = 100.0  # ANSI/AAMI EC57: a tachycardia, as for ventricular ones
-ENTROPY_INTERVALS = 30
-LOOKED_AT_EACH = 4  # intervals: some 3 s of an onset that takes 30 intervals to show
+ENTROPY_INTERVALS = 60  # with 30 the slow breathing of a calm heart looks irregular (DS1)
+LOOKED_AT_EACH = 4  # intervals: some 3 s of an onset that takes 60 intervals to show
 TOLERANCE_S, MIN_MATCHES = 0.030, 5  # (Lake & Moorman 2011)
-# On DS1 of MIT-BIH: 99.9 % of windows in fibrillation lie above −1.0, 98.4 % of others below.
-FIBRILLATION_ABOVE, FIBRILLATION_ENDS_BELOW = -1.0, -1.2
+# On DS1 of MIT-BIH all windows in fibrillation lie above −0.8, all others but flutter's below.
+FIBRILLATION_ABOVE, FIBRILLATION_ENDS_BELOW = -0.8, -1.0
 CERTAINTY_SLOPE = 6.0
 ATRIAL = frozenset({BeatClass.NORMAL, BeatClass.SUPRAVENTRICULAR})
 
@@ -58,7 +58,7 @@ class SupraventricularTachycardia(Noting):
 
 
 class AtrialFibrillation(Noting):
-    """Irregular intervals: the coefficient of sample entropy of the last 30 (Lake & Moorman,
+    """Irregular intervals: the coefficient of sample entropy of the last 60 (Lake & Moorman,
     Am J Physiol Heart Circ Physiol 2011), looked at with each fourth.
 
     Intervals next to a ventricular beat or one without a label are left out, or bigeminy and noise
@@ -100,7 +100,7 @@ class AtrialFibrillation(Noting):
 
 
 def _certainty(entropy: float) -> float:
-    """0.5 where the finding ends, 0.77 where it begins, near 1 for fibrillation's usual −0.1."""
+    """0.5 where the finding ends, 0.77 where it begins, near 1 for fibrillation's usual −0.2."""
     return float(1.0 / (1.0 + np.exp(-CERTAINTY_SLOPE * (entropy - FIBRILLATION_ENDS_BELOW))))
 
 

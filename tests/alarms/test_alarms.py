@@ -91,9 +91,11 @@ def test_acknowledged_asystole_ends_with_its_condition(book):
     assert (ended.state, ended.ended_s, ended.acknowledged_s) == (AlarmState.ENDED, 30.0, 20.0)
 
 
-def test_bradycardia_does_not_latch(book):
-    begin(book, RhythmKind.BRADYCARDIA)
-    assert states(end(book, RhythmKind.BRADYCARDIA)) == [(BRADYCARDIA, AlarmState.ENDED)]
+def test_an_abnormal_burden_does_not_latch(book):
+    begin(book, RhythmKind.ABNORMAL_BURDEN)
+    assert states(end(book, RhythmKind.ABNORMAL_BURDEN)) == [
+        (AlarmKind.ABNORMAL_BURDEN, AlarmState.ENDED)
+    ]
     assert book.open_alarms == ()
 
 
@@ -246,12 +248,12 @@ def test_open_alarms_are_taken_up_after_a_restart(book):
 
 def test_after_a_restart_what_the_analysis_has_not_open_is_over(book):
     begin(book, RhythmKind.BRADYCARDIA)
-    begin(book, RhythmKind.TACHYCARDIA)
+    begin(book, RhythmKind.ABNORMAL_BURDEN)
     begin(book)
     seconds(book, LEAD_OFF, 0, 5)
     assert states(book.settle({RhythmKind.BRADYCARDIA}, 50.0)) == [
         (ASYSTOLE, AlarmState.LATCHED),
-        (AlarmKind.TACHYCARDIA, AlarmState.ENDED),
+        (AlarmKind.ABNORMAL_BURDEN, AlarmState.ENDED),
     ]
     assert states(book.open_alarms) == [
         (ASYSTOLE, AlarmState.LATCHED),
@@ -284,3 +286,140 @@ def test_open_alarms_are_ranked_by_urgency_then_onset(book):
     begin(book, RhythmKind.BRADYCARDIA, 5.0)
     begin(book, RhythmKind.ASYSTOLE, 20.0)
     assert [alarm.onset_s for alarm in book.open_alarms] == [20.0, 5.0, 9.0, 1.0]
+
+
+PAUSE = RhythmKind.PAUSE
+
+
+def pause(book, onset_s):
+    """Told when it is over, as the rule does."""
+    return begin(book, PAUSE, onset_s, onset_s + 4.0) + end(book, PAUSE, onset_s, onset_s + 3.2)
+
+
+def test_a_brief_finding_stays_to_be_seen_for_a_minute(book):
+    (raised,) = pause(book, 100.0)
+    assert (raised.kind, raised.priority) == (AlarmKind.PAUSE, AlarmPriority.LOW)
+    book.hear(160.0)
+    assert book.tick(103.2 + AGGREGATED_S - 0.1) == []
+    (ended,) = book.tick(103.3 + AGGREGATED_S)
+    assert (ended.state, ended.ended_s) == (AlarmState.ENDED, 103.2)
+
+
+def test_findings_of_a_minute_are_one_alarm(book):
+    pause(book, 100.0)
+    assert pause(book, 150.0) == []
+    assert seconds(book, GOOD, 160, 212) == []
+    (ended,) = seconds(book, GOOD, 212, 220)
+    assert (ended.onset_s, ended.ended_s) == (100.0, 153.2)
+
+
+def test_an_acknowledged_pause_is_quiet_while_pauses_go_on(book):
+    pause(book, 100.0)
+    book.acknowledge(AlarmKind.PAUSE, 110.0)
+    assert pause(book, 150.0) == []
+    assert book.sounding(160.0) is None
+
+
+def test_every_abnormal_beat_is_an_alarm_of_its_own(book):
+    kind = RhythmKind.ABNORMAL_BEAT
+    book.push_event(kind, 100.0, 101.0, confidence=0.7)
+    book.push_event(kind, 100.0, 101.0, 100.0)
+    ended, raised = book.push_event(kind, 105.0, 106.0, confidence=0.9)
+    assert (ended.onset_s, ended.state, ended.confidence) == (100.0, AlarmState.ENDED, 0.7)
+    assert (raised.onset_s, raised.state, raised.confidence) == (105.0, AlarmState.ACTIVE, 0.9)
+
+
+def test_the_graver_finding_of_the_same_beats_is_called_alone(book):
+    begin(book)
+    assert begin(book, RhythmKind.EXTREME_BRADYCARDIA) == []
+    assert begin(book, RhythmKind.BRADYCARDIA) == []
+    assert states(end(book)) == [
+        (ASYSTOLE, AlarmState.LATCHED),
+        (AlarmKind.EXTREME_BRADYCARDIA, AlarmState.ACTIVE),
+    ]
+    assert states(end(book, RhythmKind.EXTREME_BRADYCARDIA)) == [
+        (AlarmKind.EXTREME_BRADYCARDIA, AlarmState.LATCHED),
+        (BRADYCARDIA, AlarmState.ACTIVE),
+    ]
+
+
+def test_what_was_covered_and_is_over_is_never_called(book):
+    begin(book)
+    begin(book, RhythmKind.BRADYCARDIA)
+    assert end(book, RhythmKind.BRADYCARDIA) == []
+    assert states(end(book)) == [(ASYSTOLE, AlarmState.LATCHED)]
+
+
+def test_what_was_called_before_the_graver_one_stays(book):
+    begin(book, RhythmKind.TACHYCARDIA)
+    begin(book, RhythmKind.VENTRICULAR_TACHYCARDIA)
+    assert len(book.open_alarms) == 2
+
+
+def test_a_covered_finding_is_still_covered_after_a_restart(book):
+    begin(book, RhythmKind.VENTRICULAR_TACHYCARDIA)
+    restarted = AlarmBook(AlarmLimits(), book.open_alarms)
+    restarted.settle({RhythmKind.VENTRICULAR_TACHYCARDIA}, 50.0)
+    assert begin(restarted, RhythmKind.TACHYCARDIA) == []
+
+
+@pytest.mark.parametrize("kind", [RhythmKind.COUPLET, RhythmKind.BIGEMINY, RhythmKind.MISSED_BEAT])
+def test_a_mark_calls_nobody(book, kind):
+    assert begin(book, kind) + end(book, kind) == []
+
+
+def test_an_alarm_to_which_nobody_comes_escalates_once(book):
+    begin(book, RhythmKind.TACHYCARDIA, 5.0, 10.0)
+    book.hear(129.0)
+    assert book.tick(129.9) == []
+    (escalated,) = book.tick(130.0)
+    assert (escalated.priority, escalated.escalated_s) == (AlarmPriority.HIGH, 130.0)
+    assert book.tick(131.0) == []
+
+
+def test_a_latched_alarm_escalates_too(book):
+    begin(book, decided_s=14.0)
+    end(book)
+    book.hear(134.0)
+    (escalated,) = book.tick(134.0)
+    assert (escalated.state, escalated.escalated_s) == (AlarmState.LATCHED, 134.0)
+
+
+def test_an_escalated_alarm_breaks_through_the_pause(book):
+    begin(book, RhythmKind.TACHYCARDIA, 5.0, 10.0)
+    book.pause_audio(100.0)
+    book.hear(130.0)
+    assert book.sounding(129.0) is None
+    book.tick(130.0)
+    assert book.sounding(130.0) is AlarmPriority.HIGH
+
+
+def test_neither_a_low_nor_an_acknowledged_alarm_escalates(book):
+    begin(book, RhythmKind.ABNORMAL_BURDEN)
+    begin(book, RhythmKind.TACHYCARDIA)
+    book.acknowledge(AlarmKind.TACHYCARDIA, 20.0)
+    book.hear(1000.0)
+    assert book.tick(1000.0) == []
+
+
+def test_a_low_battery_is_low_until_it_is_charged(book):
+    assert book.push_battery(16, 0.0) == []
+    assert states(book.push_battery(15, 1.0)) == [(AlarmKind.BATTERY_LOW, AlarmState.ACTIVE)]
+    assert book.push_battery(16, 2.0) + book.push_battery(19, 3.0) == []
+    assert states(book.push_battery(20, 4.0)) == [(AlarmKind.BATTERY_LOW, AlarmState.ENDED)]
+
+
+@pytest.mark.parametrize("kind", [AlarmKind.DISK_NEARLY_FULL, AlarmKind.CLOCK_NOT_SET])
+def test_a_fault_of_the_gateway_is_an_alarm_while_it_lasts(book, kind):
+    assert states(book.push_condition(kind, True, 10.0)) == [(kind, AlarmState.ACTIVE)]
+    assert book.push_condition(kind, True, 11.0) == []
+    assert states(book.push_condition(kind, False, 12.0)) == [(kind, AlarmState.ENDED)]
+    book.stand_by(13.0)
+    assert book.push_condition(kind, True, 14.0) == []
+
+
+@pytest.mark.parametrize("kind", sorted(LETHAL))
+def test_every_lethal_event_in_late_signal_leaves_one_notice(book, kind):
+    (notice,) = book.notice_late(kind, 100.0, 900.0)
+    assert notice.kind is LATE_NOTICES[kind]
+    assert notice.state is AlarmState.LATCHED

@@ -47,3 +47,10 @@ def test_the_pause_behind_a_premature_beat_misses_none():
 @pytest.mark.parametrize("letters", ["NNNNNNNN", "NNNNNN|NNN"])
 def test_the_usual_interval_takes_eight(letters):
     assert missed(letters).beat("N", 1.6).events == []
+
+
+def test_where_no_interval_is_like_the_next_none_is_missed():
+    strip = missed("NN")
+    for rr_s in (0.7, 1.0, 0.8, 1.1, 0.7, 0.9, 1.0, 0.75):
+        strip.beat("N", rr_s)
+    assert strip.beat("N", 1.9).events == []

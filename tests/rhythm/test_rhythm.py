@@ -157,11 +157,73 @@ def test_the_limit_of_asystole_is_the_beds():
     assert bed.told(ASYSTOLE) == [(6.0, None)]
 
 
-def test_bradycardia_needs_5_slow_beats(bed):
+EXTREME = RhythmKind.EXTREME_BRADYCARDIA
+
+
+def test_bradycardia_needs_9_slow_beats(bed):
+    bed.beats(*(1.3 * beat for beat in range(8)), until_s=10)
+    assert bed.events == []
+    bed.beats(10.4, until_s=11)
+    assert bed.told(RhythmKind.BRADYCARDIA) == [(0.0, None)]
+
+
+def test_extreme_bradycardia_needs_5_slow_beats(bed):
     bed.beats(0.0, 1.6, 3.2, 4.8, until_s=6)
     assert bed.events == []
-    bed.beats(6.4, until_s=8)
-    assert bed.told(RhythmKind.BRADYCARDIA) == [(0.0, None)]
+    bed.beats(6.4, until_s=7)
+    assert bed.told(EXTREME) == [(0.0, None)]
+    assert bed.events[0].evidence == tuple(map(sample, (0.0, 1.6, 3.2, 4.8, 6.4)))
+
+
+def test_extreme_bradycardia_needs_no_fifth_beat_after_8_s(bed):
+    bed.beats(0.0, 2.9, 5.8, until_s=8)
+    assert bed.told(EXTREME) == []
+    bed.decide(8.29)
+    assert bed.told(EXTREME) == []
+    bed.decide(8.3)
+    assert bed.told(EXTREME) == [(0.0, None)]
+
+
+def test_one_quick_interval_in_8_s_is_no_extreme_bradycardia(bed):
+    bed.beats(0.0, 2.9, 4.2, 7.1, until_s=9)
+    assert bed.told(EXTREME) == []
+
+
+def test_40_bpm_is_no_extreme_bradycardia(bed):
+    bed.regular(40, until_s=30)
+    assert bed.told(EXTREME) == []
+
+
+def test_what_is_an_asystole_is_no_slow_rate(bed):
+    bed.beats(0.5, 1.0, 1.5, 2.0, 2.5, 9.0, 9.5, 10.0, 10.5, until_s=12)
+    assert {event.kind for event in bed.events} == {RhythmKind.ASYSTOLE}
+
+
+def test_an_extreme_rate_is_found_in_noise(bed):
+    bed.regular(30, until_s=20, rate_usable=False)
+    assert {event.kind for event in bed.events} == {EXTREME}
+    assert bed.events[0].confidence < 0.5
+    noisy = Bedside()
+    noisy.regular(150, until_s=20, rate_usable=False)
+    assert {event.kind for event in noisy.events} == {RhythmKind.EXTREME_TACHYCARDIA}
+
+
+def test_no_extreme_rate_without_a_lethal_signal(bed):
+    bed.regular(30, until_s=20, rate_usable=False, lethal_usable=False)
+    bed.regular(150, until_s=40, rate_usable=False, lethal_usable=False)
+    assert bed.events == []
+
+
+def test_an_extreme_rate_is_asked_for_between_seconds_while_it_is_near(bed):
+    bed.beats(0.0, 0.4, 0.8, until_s=1)
+    assert bed.analyser.deadline == sample(1.5)
+    bed.beats(1.3, 2.1, 2.9, until_s=3)
+    assert bed.analyser.deadline == sample(2.9 + 4.3)  # asystole's alone
+
+
+def test_140_bpm_is_no_extreme_tachycardia(bed):
+    bed.regular(139, until_s=30)
+    assert {event.kind for event in bed.events} == {RhythmKind.TACHYCARDIA}
 
 
 def test_50_bpm_is_no_bradycardia(bed):

@@ -50,20 +50,20 @@ def fibrillation() -> Strip:
     return Strip(AtrialFibrillation(RATE))
 
 
-def test_irregular_intervals_are_fibrillation_after_30_of_them():
-    strip = irregular(fibrillation(), 29)
+def test_irregular_intervals_are_fibrillation_after_60_of_them():
+    strip = irregular(fibrillation(), 59)
     assert strip.events == []
     (event,) = irregular(strip, 8).events
-    assert 30 <= len(event.evidence) <= 32
+    assert event.evidence[0] > event.onset
     assert event.confidence > 0.75
 
 
 def test_a_regular_rhythm_ends_it():
-    strip = irregular(fibrillation(), 60).beats("N" * 40, bpm=75)
+    strip = irregular(fibrillation(), 80).beats("N" * 80, bpm=75)
     assert len(strip.events) == 2
 
 
-@pytest.mark.parametrize("letters", ["N" * 80, "NV" * 40, "NNV" * 40, "NNNS" * 30])
+@pytest.mark.parametrize("letters", ["N" * 200, "NV" * 100, "NNV" * 100, "NNNS" * 60])
 def test_these_are_no_fibrillation(letters):
     strip = fibrillation()
     for letter in letters:
@@ -80,11 +80,11 @@ def test_a_heart_that_breathes_is_none():
 
 def test_beats_without_a_label_say_nothing():
     assert irregular(fibrillation(), 200, "?").events == []
-    assert irregular(fibrillation(), 60, "N?").events == []
+    assert irregular(fibrillation(), 200, "N?").events == []
 
 
 def test_it_is_not_claimed_over_30_s_of_which_nothing_is_known():
-    strip = irregular(fibrillation(), 60)
+    strip = irregular(fibrillation(), 80)
     last_s = strip.at_s
     irregular(strip, 60, "?")
     strip.beats("NNN", bpm=75)
@@ -92,5 +92,5 @@ def test_it_is_not_claimed_over_30_s_of_which_nothing_is_known():
 
 
 def test_entropy_of_equal_intervals_is_the_densitys_alone():
-    entropy = coefficient_of_sample_entropy(np.full(30, 0.8))
+    entropy = coefficient_of_sample_entropy(np.full(60, 0.8))
     assert entropy == pytest.approx(np.log(0.06) - np.log(0.8))
