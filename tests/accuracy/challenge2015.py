@@ -34,31 +34,45 @@ class MonitorAlarm:
     is_true: bool
 
 
-def read_alarms(folder: Path) -> dict[str, MonitorAlarm]:
-    """Record → its alarm."""
-    lines = [line.split("\t") for line in (folder / "ALARMS").read_text().splitlines()]
-    return {record: MonitorAlarm(name, said == "True alarm") for record, name, said in lines}
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The gateway's word on a monitor's alarm."""
+
+    alarm: MonitorAlarm
+    agrees: bool
 
 
-def gateway_agrees(record: str, folder: Path) -> bool:
+def read_alarm(record: Path) -> MonitorAlarm:
+    """As the record's header has it."""
+    import wfdb
+
+    name, said = wfdb.rdheader(str(record)).comments
+    return MonitorAlarm(name, said == "True alarm")
+
+
+def gateway_agrees(record: Path, alarm: MonitorAlarm) -> bool:
     """Whether the gateway alarms as well, on what came until the monitor's alarm."""
-    alarm = read_alarms(folder)[record]
     window = Stretch(ALARM_S - WINDOW_S, ALARM_S)
-    episodes = run_gateway(folder / record, ALARM_S).episodes(KINDS[alarm.name])
+    episodes = run_gateway(record, ALARM_S).episodes(KINDS[alarm.name])
     return any(episode.overlap_s(window) > 0.0 for episode in episodes)
 
 
-def score_alarm(alarm: MonitorAlarm, agrees: bool) -> dict[str, Figure]:
+def answer_record(record: str, folder: Path) -> Answer:
+    alarm = read_alarm(folder / record)
+    return Answer(alarm, gateway_agrees(folder / record, alarm))
+
+
+def score_answer(answer: Answer) -> dict[str, Figure]:
     """The figures of one alarm; the challenge score is (TP+TN)/(TP+TN+FP+5·FN)."""
-    right = agrees == alarm.is_true
-    weight = MISS_COSTS if alarm.is_true and not agrees else 1
+    alarm, agrees = answer.alarm, answer.agrees
     return {
         "true kept": Share(alarm.is_true and agrees, alarm.is_true),
-        "false suppressed": Share(not alarm.is_true and not agrees, not alarm.is_true),
-        "score": Share(right, weight),
+        "false suppressed": Share(not (alarm.is_true or agrees), not alarm.is_true),
+        "score": _challenge_score(answer),
+        "score, nothing suppressed": _challenge_score(Answer(alarm, agrees=True)),
     }
 
 
-def score_unsuppressed(alarm: MonitorAlarm) -> dict[str, Figure]:
-    """The score where every alarm of the monitor is let through."""
-    return {"score, nothing suppressed": score_alarm(alarm, agrees=True)["score"]}
+def _challenge_score(answer: Answer) -> Share:
+    missed = answer.alarm.is_true and not answer.agrees
+    return Share(answer.agrees == answer.alarm.is_true, MISS_COSTS if missed else 1)

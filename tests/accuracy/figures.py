@@ -59,7 +59,7 @@ class RootMeanSquare:
 
 
 Figure = Share | Hourly | RootMeanSquare
-Counted = Mapping[str, Figure]
+Counted = dict[str, Figure]
 Values = dict[str, float | None]
 
 

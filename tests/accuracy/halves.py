@@ -12,3 +12,15 @@ def read_halves() -> dict[str, list[str]]:
     lines = HALVES.read_text().splitlines()
     named = [line.split(":") for line in lines if line and not line.startswith("#")]
     return {name: records.split() for name, records in named}
+
+
+def present_halves(folder: Path) -> dict[str, list[str]]:
+    """`tune`, `report` and `all` of a collection → its records in the folder of its name.
+
+    `all` holds records of neither half as well, where the folder has them.
+    """
+    present = sorted(header.stem for header in folder.glob("*.hea"))
+    named = read_halves()
+    halves = {half: named[f"{folder.name}_{half}"] for half in ("tune", "report")}
+    kept = {half: [name for name in names if name in present] for half, names in halves.items()}
+    return {**kept, "all": present}
