@@ -63,6 +63,13 @@ def test_lf_and_hf_of_a_known_swing(low_ms, high_ms):
     assert found.sdnn_ms == pytest.approx(np.hypot(low_ms, high_ms) / np.sqrt(2), rel=0.05)
 
 
+def test_a_steady_drift_is_no_low_frequency():
+    lengths = wandering(20.0, 30.0)
+    drifting = [rr + round(0.1 * n) for n, rr in enumerate(lengths)]
+    found, undisturbed = of_five_minutes(beats_of(drifting)), of_five_minutes(beats_of(lengths))
+    assert found.lf_hf == pytest.approx(undisturbed.lf_hf, rel=0.2)
+
+
 def test_the_periodogram_is_scipys():
     random = np.random.default_rng(5)
     at_s, values = np.cumsum(random.uniform(0.5, 1.2, 300)), random.normal(0.0, 40.0, 300)

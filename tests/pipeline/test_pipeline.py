@@ -16,6 +16,7 @@ from gateway.messages import (
     Gap,
     QualityReason,
     RhythmKind,
+    SampleBlock,
     SampleIndex,
 )
 from gateway.pipeline import Pipeline
@@ -164,3 +165,11 @@ def test_mains_hum_is_gone_where_the_notch_hears_it(cuts):
     assert bits(auto) == bits(
         run(Pipeline(RATE, FakeClassifier(), AlarmLimits(), NotchMode.AUTO), [humming])
     )
+
+
+def test_the_notch_starts_anew_behind_a_gap():
+    before = SampleBlock(SampleIndex(0), RATE, np.full(RATE, 500.0))
+    after = SampleBlock(SampleIndex(2 * RATE), RATE, np.full(RATE, 50_000.0))
+    pipeline = Pipeline(RATE, FakeClassifier(), AlarmLimits(), NotchMode.FIFTY)
+    found = run(pipeline, [before, Gap(SampleIndex(RATE), RATE), after])
+    assert np.abs(found.filtered[-1].amplitude_uv).max() < 1.0
