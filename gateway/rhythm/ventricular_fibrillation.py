@@ -48,15 +48,16 @@ class VentricularFibrillation(Rule):
             return
         self._last_like = end
         if self._first_like is None:
-            self._first_like = max(start, self._over_from)
+            self._first_like = start
 
     def decide(self, at: SampleIndex) -> list[RhythmEvent]:
         if len(self._looks) < DECIDING_SECONDS:
             return []
         mean = sum(self._looks) / DECIDING_SECONDS
         if self._open is None and self._first_like is not None and mean >= BEGINS_AT:
+            onset = max(self._first_like, self._over_from)
             confidence = 1.0 / (1.0 + math.exp(-mean))
-            return [self._begin(Finding(self._first_like, confidence=confidence), at)]
+            return [self._begin(Finding(onset, confidence=confidence), at)]
         if self._open is not None and mean < ENDS_BELOW:
             self._over_from = max(self._last_like, self._open.onset)
             return [self._end(self._over_from, at)]
