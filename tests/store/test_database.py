@@ -17,7 +17,16 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
-from gateway.messages import Beat, BeatClass, BeatLabel, DeviceId, SampleIndex, SessionId
+from gateway.messages import (
+    Beat,
+    BeatClass,
+    BeatLabel,
+    DeviceId,
+    RhythmEvent,
+    RhythmKind,
+    SampleIndex,
+    SessionId,
+)
 from gateway.store import database
 from gateway.store.answers import StoredBeat
 from gateway.store.database import StoreTooNew, open_store, reader_engine, writer_engine
@@ -95,6 +104,20 @@ def test_beats_from_before_the_models_keep_their_labels(first_store: Path) -> No
         Beat(SampleIndex(325), -812.5, 640.0, True, label),
     ]
     assert stored == [StoredBeat(beat, None) for beat in beats]
+
+
+def test_events_from_before_the_evidence_are_read(first_store: Path) -> None:
+    connection = sqlite3.connect(first_store)
+    connection.execute(
+        "INSERT INTO events (session_id, kind, onset, decided) VALUES (1, 'asystole', 5, 9)"
+    )
+    connection.commit()
+    connection.close()
+    open_store(first_store)
+    reader = Reader(first_store)
+    stored = reader.events(SessionId(DeviceId(7), 1, bytes(16)))
+    reader.close()
+    assert stored == [RhythmEvent(RhythmKind.ASYSTOLE, SampleIndex(5), SampleIndex(9))]
 
 
 def test_new_labels_stand_beside_the_old_ones(first_store: Path) -> None:

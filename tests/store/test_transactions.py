@@ -78,7 +78,10 @@ def test_what_was_written_is_read_again(
     writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
 ) -> None:
     labelled = beat(40, BeatLabel(BeatClass.VENTRICULAR, 0.97))
-    event = RhythmEvent(RhythmKind.TACHYCARDIA, SampleIndex(10), SampleIndex(30))
+    evidence = (SampleIndex(10), SampleIndex(20))
+    event = RhythmEvent(
+        RhythmKind.TACHYCARDIA, SampleIndex(10), SampleIndex(30), None, 0.75, evidence
+    )
     minute = MinuteSummary(session, 999_960, 71, 2, None, 70.5, 90.0, 55.0, 0.748, 31.2)
     writer.write(
         [
