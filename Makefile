@@ -56,8 +56,9 @@ bench: .venv-bench/installed  ## speed, memory and latency, beside sleepecg and 
 	.venv-bench/bin/python -m tests.bench
 
 .PHONY: accuracy
-accuracy: .venv-dev/installed  ## R peaks on all of MIT-BIH by the rules of EC57 (needs ECG_DATA)
+accuracy: .venv-dev/installed  ## R peaks on MIT-BIH by the rules of EC57, and fibrillation (needs ECG_DATA)
 	$(DEV)/python -m tests.accuracy.r_peaks
+	$(DEV)/python -m tests.accuracy.fibrillation
 
 .PHONY: ec57
 ec57: .venv-dev/installed  ## beats, runs, episodes and heart rate by the rules of EC57 (needs ECG_DATA)

@@ -30,6 +30,7 @@ from gateway.dsp.fibrillation import QUIETEST_UV, WINDOW_S, measures
 from gateway.dsp.filters import BandPass
 from gateway.messages import SampleBlock, SampleIndex
 from gateway.wfdb_files import read_lead
+from tests.accuracy.challenge2015 import read_alarm
 from tests.accuracy.halves import read_halves
 from tests.accuracy.noise_stress import RATE_HZ, mix, read_noise
 from tests.accuracy.r_peaks import SPLITS, read_record
@@ -106,17 +107,15 @@ def vfdb(folder: Path) -> Iterator[Windows]:
 
 
 def challenge(folder: Path) -> Iterator[Windows]:
-    lines = (folder / "challenge2015" / "ALARMS").read_text().splitlines()
-    alarms = {name: (kind, truth) for name, kind, truth in (line.split("\t") for line in lines)}
     for name in read_halves()["challenge2015_tune"]:
-        kind, truth = alarms[name]
-        is_ventricular = kind.startswith("Ventricular") and truth == "True alarm"
+        alarm = read_alarm(folder / "challenge2015" / name)
+        is_ventricular = alarm.is_true and alarm.name.startswith("Ventricular")
         for channel in "01":
             lead = read_lead(folder / "challenge2015" / name, channel)
             amplitude_uv = np.nan_to_num(lead.amplitude_uv)
             if not is_ventricular:
                 yield measured_windows("challenge2015", amplitude_uv, 0)
-            elif kind == "Ventricular_Flutter_Fib":
+            elif alarm.name == "Ventricular_Flutter_Fib":
                 yield measured_windows("challenge2015", amplitude_uv, _before_alarm(amplitude_uv))
 
 

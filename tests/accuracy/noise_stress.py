@@ -36,14 +36,14 @@ CLEAN_S = 600.0
 CLOSE_SHARE, CLOSE_BPM = 0.10, 5.0  # a rate within either is right
 
 
-def read_noise(folder: Path, name: str) -> NDArray[np.float64]:
-    """The first half of a noise recording's first channel, µV around its mean."""
+def read_noise(folder: Path, name: str, half: int = 0) -> NDArray[np.float64]:
+    """One half (0 or 1) of a noise recording's first channel, µV around its mean."""
     import wfdb
     from scipy.signal import resample_poly
 
     record = wfdb.rdrecord(str(folder / "nstdb" / name), channels=[0])
-    half = record.p_signal[: record.sig_len // 2, 0] * 1000.0
-    noise: NDArray[np.float64] = resample_poly(half, 25, 36, padtype="line")
+    halves = np.array_split(record.p_signal[:, 0] * 1000.0, 2)
+    noise: NDArray[np.float64] = resample_poly(halves[half], 25, 36, padtype="line")
     return noise - noise.mean()
 
 
