@@ -66,6 +66,8 @@ def test_alarms_are_those_of_the_present_stay(client: FlaskClient, history: Fake
                     "raised_s": 9.0,
                     "ended_s": 12.0,
                     "acknowledged_s": 11.0,
+                    "escalated_s": None,
+                    "confidence": None,
                 }
             ]
         }
