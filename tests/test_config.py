@@ -91,6 +91,14 @@ def test_every_kind_of_value_is_read(write: Any) -> None:
             "alarms: heart_rate_low_bpm must be below heart_rate_high_bpm",
         ),
         (
+            "[alarms]\nheart_rate_extreme_low_bpm = 60",
+            "alarms: heart_rate_extreme_low_bpm must not be above heart_rate_low_bpm",
+        ),
+        (
+            '[alarms]\nabnormal_beat = "never"',
+            'alarms.abnormal_beat: \'never\' must be "burden" or "every_beat"',
+        ),
+        (
             '[radio]\nadapters = ["hci0", "wlan0"]',
             "radio.adapters: ['hci0', 'wlan0'] must be hci0 or virtual:HOST:PORT",
         ),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.config import AlarmLimits
+from gateway.config import EVERY_BEAT, AlarmLimits
 from gateway.messages import (
     Beat,
     BeatClass,
@@ -322,6 +322,14 @@ def test_unlabelled_beats_say_nothing(bed):
         bed.analyser.push_beat(Beat(sample(beat_s), 1000.0, None, False, None))
     bed.regular(60, until_s=10, abnormal=True)
     assert bed.told(BURDEN) == []
+
+
+def test_the_policy_of_every_beat_takes_the_place_of_the_burden():
+    bed = Bedside(abnormal_beat=EVERY_BEAT)
+    bed.regular(60, until_s=20, abnormal=True)
+    kinds = {event.kind for event in bed.events}
+    assert RhythmKind.ABNORMAL_BEAT in kinds
+    assert BURDEN not in kinds
 
 
 def test_open_kinds(bed):

@@ -60,8 +60,9 @@ export function isCalling(alarm) {
 }
 
 export function alarmInWords(alarm) {
-  const state = ALARM_STATES[alarm.state];
-  return `since ${clockTime(alarm.onset_s)}${state ? `, ${state}` : ""}`;
+  const escalated = isCalling(alarm) && alarm.escalated_s ? "escalated" : "";
+  const words = [ALARM_STATES[alarm.state], escalated].filter(Boolean);
+  return [`since ${clockTime(alarm.onset_s)}`, ...words].join(", ");
 }
 
 /** Pairs of a measure's name and its value; what is not known is "—". */
