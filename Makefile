@@ -72,11 +72,13 @@ score-alarms: .venv-dev/installed  ## true and false alarms: Challenge 2015, vfd
 test-runtimes: .venv-dev/installed $(RUNTIMES)  ## the same labels on arm64 and tflite-runtime (needs ECG_DATA)
 	$(DEV)/python -m tests.runtimes
 
-.PHONY: model
-model: .venv-train/installed  ## train and quantise the network from MIT-BIH (needs ECG_DATA)
-	for step in dataset train quantise golden evaluate; do \
-	    .venv-train/bin/python -m model.$$step || exit; \
-	done
+# make train EXPERIMENTS="shipped_ds2_1 shipped_ds2_2 …" trains these; without it, one seed of each.
+.PHONY: train
+train: .venv-train/installed  ## train and quantise the networks from MIT-BIH (needs ECG_DATA)
+	.venv-train/bin/python -m model.dataset
+	.venv-train/bin/python -m model.train $(EXPERIMENTS)
+	.venv-train/bin/python -m model.quantise $(EXPERIMENTS)
+	.venv-train/bin/python -m model.golden
 
 .PHONY: evaluate
 evaluate: .venv-dev/installed  ## score the committed models and hold them to their cards (needs ECG_DATA)

@@ -7,6 +7,7 @@ card states the first; `load_card` refuses a model that this gateway would feed 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,18 +17,23 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.dsp.beat_context import RR_FEATURES
 from gateway.dsp.beat_windows import R_POSITION
 from gateway.dsp.filters import HIGH_PASS_HZ, LOW_PASS_HZ
 from gateway.messages import (
     BEAT_WINDOW_RATE_HZ,
     BEAT_WINDOW_SAMPLES,
     BeatClass,
+    BeatInContext,
     BeatLabel,
-    BeatWindow,
 )
 
-MAX_CARD_BYTES = 65_536  # a card is about 5 KB; anything larger is not a card
-MIN_MAX = "min-max"
+MAX_CARD_BYTES = 65_536  # a card is about 8 KB; anything larger is not a card
+USUAL_BEAT_SPAN = "usual beat span"
+INPUTS = ("waveforms", "rr_features")
+QRS = slice(R_POSITION - 30, R_POSITION + 30)  # ± 0.24 s: the widest QRS complex, and no P or T
+LEAST_SPAN_UV = 20.0  # four steps of the sensor: what is smaller is no beat, whatever the gain
+WAVEFORM_LIMIT = 1.5  # spans; a higher peak is cut off so that the P wave keeps int8 steps
 SHA256_HEX = re.compile("[0-9a-f]{64}")
 Field = TypeVar("Field")
 
@@ -72,7 +78,10 @@ class ModelCard:
     filter_band_hz: tuple[float, float]
     normalisation: str
     inputs: tuple[str, ...]
-    labels: tuple[str, ...]  # order of the class output
+    rr_features: tuple[str, ...]
+    labels: tuple[str, ...]  # order of the logits
+    temperature: float  # what the logits are divided by, and what is then added to each,
+    class_biases: tuple[float, ...]  # to make probabilities of them
     abnormal_threshold: float  # p_abnormal from which on a beat is not N
     split: dict[str, list[str]]  # part -> records
     training: dict[str, str]  # data source, command, commit, seed, versions
@@ -97,8 +106,14 @@ class ModelCard:
             self.filter_band_hz == band_hz,
             f"filter_band_hz is {self.filter_band_hz}, beat windows are filtered {band_hz}",
         )
-        _require(self.normalisation == MIN_MAX, f"normalisation {self.normalisation!r} is unknown")
-        _require(self.inputs == ("window",), f"inputs are {self.inputs}, only 'window' is given")
+        _require(
+            self.normalisation == USUAL_BEAT_SPAN,
+            f"normalisation {self.normalisation!r} is unknown",
+        )
+        _require(self.inputs == INPUTS, f"inputs are {self.inputs}, this gateway gives {INPUTS}")
+        unlike = sorted(set(self.rr_features) ^ set(RR_FEATURES))
+        _require(not unlike, f"rr_features differ from this gateway's in {', '.join(unlike)}")
+        _require(self.rr_features == RR_FEATURES, "rr_features are in another order")
         self._check_outputs()
 
     def _check_outputs(self) -> None:
@@ -111,6 +126,9 @@ class ModelCard:
         )
         _require(len(self.labels) >= 2, "labels name no abnormal class")
         _require(0.0 < self.abnormal_threshold < 1.0, "abnormal_threshold is not within 0–1")
+        _require(0.0 < self.temperature < math.inf, "temperature is not above 0")
+        _require(len(self.class_biases) == len(self.labels), "class_biases are not one a label")
+        _require(all(map(math.isfinite, self.class_biases)), "class_biases are not finite")
 
     @property
     def short_hash(self) -> str:
@@ -124,21 +142,34 @@ class BeatClassifier(Protocol):
     @property
     def card(self) -> ModelCard: ...
 
-    def classify(self, windows: Sequence[BeatWindow]) -> list[BeatLabel]:
-        """One label for each window, in order; every window must hold samples."""
+    def classify(self, beats: Sequence[BeatInContext]) -> list[BeatLabel]:
+        """One label for each beat, in order."""
         ...
 
 
-def scale_min_max(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale each window (last axis) to 0–1; a flat window becomes all zeros.
+def scale_waveforms(
+    samples: NDArray[np.float32], usual: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Windows and usual beats, each (n, 187) in µV → (n, 187, 2), in QRS spans of the usual beat.
 
-    Gain and offset of the front end are gone after this, as in Kachuee et al. 2018.
+    The front end's gain is gone after this; how much larger a beat is than usual is not.
     """
-    low = samples.min(axis=-1, keepdims=True)
-    span = samples.max(axis=-1, keepdims=True) - low
-    scaled = np.zeros_like(samples)
-    np.divide(samples - low, span, out=scaled, where=span > 0)
-    return scaled
+    span = np.ptp(usual[:, QRS], axis=1).clip(LEAST_SPAN_UV)[:, np.newaxis, np.newaxis]
+    scaled: NDArray[np.float32] = np.stack((samples, usual), axis=-1) / span.astype(np.float32)
+    return np.clip(scaled, -WAVEFORM_LIMIT, WAVEFORM_LIMIT)
+
+
+def probabilities(
+    logits: NDArray[np.float64], temperature: float, class_biases: Sequence[float]
+) -> NDArray[np.float64]:
+    """Calibrated class probabilities (n, classes): bias-corrected temperature scaling.
+
+    Alexandari, Kundaje & Shrikumar 2020; after Guo et al. 2017.
+    """
+    calibrated = logits / temperature + np.asarray(class_biases)
+    odds = np.exp(calibrated - calibrated.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = odds / odds.sum(axis=1, keepdims=True)
+    return shares
 
 
 def load_card(path: Path) -> ModelCard:
@@ -153,7 +184,10 @@ def load_card(path: Path) -> ModelCard:
         filter_band_hz=fields.take_band("filter_band_hz"),
         normalisation=fields.take("normalisation", str),
         inputs=tuple(map(str, fields.take("inputs", list))),
+        rr_features=tuple(map(str, fields.take("rr_features", list))),
         labels=tuple(map(str, fields.take("labels", list))),
+        temperature=fields.take("temperature", float),
+        class_biases=fields.take_floats("class_biases"),
         abnormal_threshold=fields.take("abnormal_threshold", float),
         split=fields.take("split", dict),
         training=fields.take("training", dict),
@@ -184,6 +218,11 @@ class _CardFields:
         if not isinstance(value, kind):
             raise ModelRefused(f"{name} is {value!r:.80}, not of type {kind.__name__}")
         return value
+
+    def take_floats(self, name: str) -> tuple[float, ...]:
+        values = self.take(name, list)
+        _require(all(isinstance(v, float) for v in values), f"{name} holds what is no number")
+        return tuple(values)
 
     def take_band(self, name: str) -> tuple[float, float]:
         match self.take(name, list):

@@ -158,7 +158,7 @@ class RPeak:
 
 @dataclass(frozen=True, slots=True)
 class BeatWindow:
-    """What the classifier sees of a beat: 187 samples at 125 Hz, band-passed, in µV.
+    """A beat as the classifier needs it: 187 samples at 125 Hz, band-passed, in µV.
 
     `samples` is None where part of the window is unknown (a gap, or the record's end).
     """
@@ -171,6 +171,26 @@ class BeatWindow:
         if self.samples is not None:
             _require(self.samples.shape == (BEAT_WINDOW_SAMPLES,), "a window holds 187 samples")
             _read_only(self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class BeatInContext:
+    """What the classifier is given of a beat: its window and what came before it.
+
+    `samples` and `usual`, this patient's usual beat, are (187,) in µV; `rr_features` are those
+    that `dsp.beat_context` names.
+    """
+
+    r_sample: SampleIndex
+    samples: NDArray[np.float32]
+    usual: NDArray[np.float32]
+    rr_features: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        for window in (self.samples, self.usual):
+            _require(window.shape == (BEAT_WINDOW_SAMPLES,), "a window holds 187 samples")
+        for array in (self.samples, self.usual, self.rr_features):
+            _read_only(array)
 
 
 class BeatClass(enum.StrEnum):

@@ -14,7 +14,7 @@ from gateway.beat_classifier import BeatClassifier, ModelCard, ModelRefused, Sco
 from gateway.config import GatewayConfig
 from gateway.config_file import DEFAULT_PATH, load_config
 from gateway.control import ControlRefused, NoGateway, ask
-from gateway.messages import BeatWindow
+from gateway.messages import BeatInContext
 from gateway.model_bundle import read_bundle
 from gateway.model_reload import RELOAD
 from gateway.model_self_test import (
@@ -22,8 +22,8 @@ from gateway.model_self_test import (
     LEAST_BEATS,
     check_labels,
     compare,
-    drawn_windows,
-    stored_windows,
+    drawn_beats,
+    stored_beats,
 )
 from gateway.model_store import PACKAGED, ModelStore
 from gateway.radio.keyring import KeyringError, open_keyring
@@ -87,7 +87,7 @@ def _show(store: ModelStore, as_json: bool) -> str:
 
 def _verify(store: ModelStore) -> str:
     classifier = store.load(store.current)
-    check_labels(classifier, drawn_windows(classifier))
+    check_labels(classifier, drawn_beats(classifier))
     return f"ok: {_title(classifier.card)}, {_origin(store.current)}"
 
 
@@ -143,9 +143,9 @@ def _self_test(
     new: BeatClassifier, serving: BeatClassifier, config: GatewayConfig, force: bool
 ) -> str:
     """One line on how the labels compare; raises ModelRefused where they do not."""
-    drawn = drawn_windows(serving)
+    drawn = drawn_beats(serving)
     check_labels(new, drawn)
-    stored = _stored_windows(serving, config)
+    stored = _stored_beats(serving, config)
     enough = len(stored) >= LEAST_BEATS
     agreement = compare(new, serving, stored if enough else drawn)
     found = (
@@ -157,7 +157,7 @@ def _self_test(
     return found
 
 
-def _stored_windows(serving: BeatClassifier, config: GatewayConfig) -> list[BeatWindow]:
+def _stored_beats(serving: BeatClassifier, config: GatewayConfig) -> list[BeatInContext]:
     """Empty where there are none, or no key that opens them."""
     path = config.state_directory / config.store.path
     if not path.exists():
@@ -165,7 +165,7 @@ def _stored_windows(serving: BeatClassifier, config: GatewayConfig) -> list[Beat
     reader = Reader(path)
     try:
         keyring = open_keyring(config.state_directory, config.keyring)
-        return stored_windows(serving, reader, SessionKeys(keyring))
+        return stored_beats(serving, reader, SessionKeys(keyring))
     except (KeyringError, StoreUnreadable) as error:
         print(f"stored beats are left out of the self-test: {error}", file=sys.stderr)
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.beat_classifier import BeatClassifier, ModelCard
-from gateway.messages import BeatLabel, BeatWindow
+from gateway.messages import BeatInContext, BeatLabel
 
 
 class ModelInService:
@@ -23,8 +23,8 @@ class ModelInService:
     def card(self) -> ModelCard:
         return self.classifier.card
 
-    def classify(self, windows: Sequence[BeatWindow]) -> list[BeatLabel]:
-        return self.classifier.classify(windows)
+    def classify(self, beats: Sequence[BeatInContext]) -> list[BeatLabel]:
+        return self.classifier.classify(beats)
 
     def replace(self, classifier: BeatClassifier) -> None:
         """It labels from the next push on."""

@@ -1,7 +1,6 @@
 """What a model says of beats before it may serve: of the clinic's own, or of drawn ones.
 
-Each beat comes out of a `Pipeline`, as it does when beds are monitored, whatever a beat window
-holds beside its samples.
+Each beat comes out of a `Pipeline`, as it does when beds are monitored.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from gateway.late_stretch import push_stored
 from gateway.messages import (
     SAMPLES_PER_FRAME,
     BeatClass,
+    BeatInContext,
     BeatLabel,
-    BeatWindow,
     FrameSequence,
     SampleBlock,
     SampleIndex,
@@ -58,62 +57,62 @@ class _Onlooker:
 
     def __init__(self, classifier: BeatClassifier) -> None:
         self._classifier = classifier
-        self.windows: list[BeatWindow] = []
+        self.beats: list[BeatInContext] = []
 
     @property
     def card(self) -> ModelCard:
         return self._classifier.card
 
-    def classify(self, windows: Sequence[BeatWindow]) -> list[BeatLabel]:
-        self.windows += windows
-        return _labels(self._classifier, windows)
+    def classify(self, beats: Sequence[BeatInContext]) -> list[BeatLabel]:
+        self.beats += beats
+        return _labels(self._classifier, beats)
 
 
-def drawn_windows(serving: BeatClassifier) -> list[BeatWindow]:
+def drawn_beats(serving: BeatClassifier) -> list[BeatInContext]:
     """A minute of a drawn heart with premature wide beats in it."""
     onlooker = _Onlooker(serving)
     pipeline = Pipeline(DRAWN_RATE_HZ, onlooker, AlarmLimits())
     millivolts = render(Rhythm.PVCS, DRAWN_S, DRAWN_RATE_HZ, np.random.default_rng(DRAWN_SEED))
     pipeline.push(SampleBlock(SampleIndex(0), DRAWN_RATE_HZ, 1000.0 * millivolts))
     pipeline.finish()
-    return onlooker.windows
+    return onlooker.beats
 
 
-def stored_windows(serving: BeatClassifier, reader: Reader, keys: SessionKeys) -> list[BeatWindow]:
+def stored_beats(serving: BeatClassifier, reader: Reader, keys: SessionKeys) -> list[BeatInContext]:
     """The beats at the end of each sensor's newest session, as far as the keys open it."""
     onlooker = _Onlooker(serving)
     for sensor in reader.sensors()[:MAX_SENSORS]:
         for stored in reader.sessions_of(sensor.device_id)[-1:]:
             _replay_end(stored.session, stored.sample_rate_hz, onlooker, reader, keys)
-    return onlooker.windows
+    return onlooker.beats
 
 
-def check_labels(model: BeatClassifier, windows: Sequence[BeatWindow]) -> None:
+def check_labels(model: BeatClassifier, beats: Sequence[BeatInContext]) -> None:
     """Raises `ModelRefused` where the model's labels can't be used, or say nothing of a beat.
 
-    `windows` hold narrow and wide beats.
+    `beats` hold narrow and wide beats.
     """
-    p_abnormal = [label.p_abnormal for label in _labels(model, windows)]
+    p_abnormal = [label.p_abnormal for label in _labels(model, beats)]
     spread = max(p_abnormal) - min(p_abnormal)
     if spread < LEAST_SPREAD:
         raise ModelRefused(
-            f"self-test: p_abnormal spans {spread:.3f} over {len(windows)} unlike beats,"
+            f"self-test: p_abnormal spans {spread:.3f} over {len(beats)} unlike beats,"
             f" {LEAST_SPREAD} is the least"
         )
 
 
 def compare(
-    model: BeatClassifier, serving: BeatClassifier, windows: Sequence[BeatWindow]
+    model: BeatClassifier, serving: BeatClassifier, beats: Sequence[BeatInContext]
 ) -> Agreement:
     """Raises `ModelRefused` where the model's labels can't be used."""
-    pairs = zip(_labels(model, windows), _labels(serving, windows), strict=True)
+    pairs = zip(_labels(model, beats), _labels(serving, beats), strict=True)
     alike = sum(_is_normal(one) == _is_normal(other) for one, other in pairs)
-    return Agreement(len(windows), alike)
+    return Agreement(len(beats), alike)
 
 
-def _labels(model: BeatClassifier, windows: Sequence[BeatWindow]) -> list[BeatLabel]:
+def _labels(model: BeatClassifier, beats: Sequence[BeatInContext]) -> list[BeatLabel]:
     try:
-        return model.classify(windows)
+        return model.classify(beats)
     except (ValueError, ArithmeticError) as error:  # a probability that is none, a scale of 0
         raise ModelRefused(f"self-test: {error}") from error
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from gateway.beat_classifier import BeatClassifier
 from gateway.config import AlarmLimits
+from gateway.dsp.beat_context import BeatContext
 from gateway.dsp.beat_windows import BeatWindowCutter
 from gateway.dsp.fibrillation import FibrillationMeter
 from gateway.dsp.filters import BandPass
@@ -73,6 +74,7 @@ class Pipeline:
         self._detector = RPeakDetector(sample_rate_hz)
         self._rr = RRSeries(sample_rate_hz)
         self._cutter = BeatWindowCutter(sample_rate_hz)
+        self._context = BeatContext()
         self._meter = QualityMeter(sample_rate_hz)
         self._fibrillation = FibrillationMeter(sample_rate_hz)
         self._rhythm = RhythmAnalyser(sample_rate_hz, limits)
@@ -195,9 +197,10 @@ class Pipeline:
 
     def _finish_beats(self, windows: list[BeatWindow]) -> list[Beat]:
         """Label what may be labelled, all in one call, and join each with its peak."""
-        fit = [window for window in windows if self._is_fit(window)]
+        placed = [self._context.push(window, self._is_fit(window)) for window in windows]
+        fit = [beat for beat in placed if beat is not None]
         labels = self.classifier.classify(fit) if fit else []
-        label_of = {window.r_sample: label for window, label in zip(fit, labels, strict=True)}
+        label_of = {beat.r_sample: label for beat, label in zip(fit, labels, strict=True)}
         beats = [self._join(window, label_of.get(window.r_sample)) for window in windows]
         for beat in beats:
             self._rhythm.push_beat(beat)
@@ -205,8 +208,7 @@ class Pipeline:
 
     def _is_fit(self, window: BeatWindow) -> bool:
         second = window.r_sample - window.r_sample % self.sample_rate_hz
-        usable = any(quality.rate_usable for quality in self._judged if quality.start == second)
-        return usable and window.samples is not None
+        return any(quality.rate_usable for quality in self._judged if quality.start == second)
 
     def _join(self, window: BeatWindow, label: BeatLabel | None) -> Beat:
         peak = self._peaks.popleft()

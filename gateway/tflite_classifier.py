@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,11 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.beat_classifier import ModelCard, ModelRefused, load_card, scale_min_max
-from gateway.messages import BEAT_WINDOW_SAMPLES, BeatClass, BeatLabel, BeatWindow
+from gateway.beat_classifier import (
+    ModelCard,
+    ModelRefused,
+    load_card,
+    probabilities,
+    scale_waveforms,
+)
+from gateway.messages import BEAT_WINDOW_SAMPLES, BeatClass, BeatInContext, BeatLabel
 
-MAX_MODEL_BYTES = 1_048_576  # the specified network takes 115 KB; larger ones are not ours
-THREADS = 1  # 28 µs a beat; a second thread costs more than it gives
+MAX_MODEL_BYTES = 1_048_576  # ours takes some 30 KB, the specified network 112 KB
+THREADS = 1  # some 30 µs a beat; a second thread costs more than it gives
 
 
 def default_model_path() -> Path:
@@ -30,47 +37,62 @@ class _Tensor(NamedTuple):
     scale: float
     zero_point: int
 
+    def integers(self, real: NDArray[np.float32]) -> NDArray[np.int8]:
+        steps: NDArray[np.float32] = np.rint(real / self.scale) + self.zero_point
+        return np.clip(steps, -128, 127).astype(np.int8)
+
+    def real(self, integers: NDArray[np.int8]) -> NDArray[np.float64]:
+        return self.scale * (integers.astype(np.float64) - self.zero_point)
+
 
 class TfliteClassifier:
-    """p(abnormal) from the sigmoid output, the AAMI class from the class output.
+    """p(abnormal) is 1 − p(N); where it reaches the card's threshold, the likeliest other class.
 
-    The sigmoid decides whether a beat is normal, the class output names an abnormal one, so a
-    label never contradicts itself. Beats go through one by one: the same bytes come out however
-    they are grouped.
+    Beats go through one by one: the same bytes come out however they are grouped.
     """
 
     def __init__(self, model_path: Path) -> None:
         """Load the model and its card; raises `ModelRefused`."""
         self.card = load_card(model_path.with_suffix(".json"))
         self._interpreter = _interpreter(_verified_bytes(model_path, self.card))
-        self._input, self._p_abnormal, self._classes = _bound_tensors(self._interpreter, self.card)
-        self._abnormal_classes = [
-            (position, BeatClass(label))
-            for position, label in enumerate(self.card.labels)
-            if label != BeatClass.NORMAL
-        ]
+        self._waveforms, self._rr_features, self._logits = _bound_tensors(
+            self._interpreter, self.card
+        )
+        self._normal = self.card.labels.index(BeatClass.NORMAL)
 
-    def classify(self, windows: Sequence[BeatWindow]) -> list[BeatLabel]:
-        """One label for each window, in order; a window without samples raises ValueError."""
-        return [self._label(*self._outputs(window)) for window in windows]
+    def classify(self, beats: Sequence[BeatInContext]) -> list[BeatLabel]:
+        """One label for each beat, in order."""
+        if not beats:
+            return []
+        logits = self._logits.real(np.concatenate(self._outputs(beats)))
+        shares = probabilities(logits, self.card.temperature, self.card.class_biases)
+        return [self._label(share) for share in shares]
 
-    def _outputs(self, window: BeatWindow) -> tuple[float, NDArray[np.int8]]:
-        if window.samples is None:
-            raise ValueError(f"the window at sample {window.r_sample} holds no samples")
-        scaled = scale_min_max(window.samples)
-        steps = np.rint(scaled / self._input.scale) + self._input.zero_point
-        quantised = np.clip(steps, -128, 127).astype(np.int8).reshape(self._input.shape)
-        self._interpreter.set_tensor(self._input.handle, quantised)
+    def _outputs(self, beats: Sequence[BeatInContext]) -> list[NDArray[np.int8]]:
+        waveforms = self._waveforms.integers(
+            scale_waveforms(
+                np.stack([beat.samples for beat in beats]), np.stack([beat.usual for beat in beats])
+            )
+        )
+        rr_features = self._rr_features.integers(np.stack([beat.rr_features for beat in beats]))
+        return [self._invoke(*given) for given in zip(waveforms, rr_features, strict=True)]
+
+    def _invoke(
+        self, waveforms: NDArray[np.int8], rr_features: NDArray[np.int8]
+    ) -> NDArray[np.int8]:
+        self._interpreter.set_tensor(self._waveforms.handle, waveforms[np.newaxis])
+        self._interpreter.set_tensor(self._rr_features.handle, rr_features[np.newaxis])
         self._interpreter.invoke()
-        p_step = int(self._interpreter.get_tensor(self._p_abnormal.handle)[0, 0])
-        p_abnormal = self._p_abnormal.scale * (p_step - self._p_abnormal.zero_point)
-        return p_abnormal, self._interpreter.get_tensor(self._classes.handle)[0]
+        logits: NDArray[np.int8] = self._interpreter.get_tensor(self._logits.handle)
+        return logits
 
-    def _label(self, p_abnormal: float, class_steps: NDArray[np.int8]) -> BeatLabel:
+    def _label(self, shares: NDArray[np.float64]) -> BeatLabel:
+        p_abnormal = float(1.0 - shares[self._normal])
         if p_abnormal < self.card.abnormal_threshold:
             return BeatLabel(BeatClass.NORMAL, p_abnormal)
-        _, likeliest = max(self._abnormal_classes, key=lambda named: class_steps[named[0]])
-        return BeatLabel(likeliest, p_abnormal)
+        abnormal = [place for place in range(shares.size) if place != self._normal]
+        likeliest = max(abnormal, key=lambda place: float(shares[place]))
+        return BeatLabel(BeatClass(self.card.labels[likeliest]), p_abnormal)
 
 
 def _verified_bytes(model_path: Path, card: ModelCard) -> bytes:
@@ -101,21 +123,25 @@ def _interpreter(content: bytes) -> Any:
 
 
 def _bound_tensors(interpreter: Any, card: ModelCard) -> tuple[_Tensor, _Tensor, _Tensor]:
-    """The input, p(abnormal) and class tensors, told apart by their shapes."""
-    inputs = [_int8_tensor(details) for details in interpreter.get_input_details()]
+    """Waveforms, RR features and logits; the inputs are told apart by their shapes."""
+    inputs = {
+        tensor.shape: tensor
+        for tensor in (_int8_tensor(details) for details in interpreter.get_input_details())
+    }
     outputs = [_int8_tensor(details) for details in interpreter.get_output_details()]
-    expected_outputs = [(1, 1), (1, len(card.labels))]
-    if [tensor.shape for tensor in inputs] != [(1, BEAT_WINDOW_SAMPLES, 1)]:
-        raise ModelRefused(f"input shapes are {[tensor.shape for tensor in inputs]}")
-    if sorted(tensor.shape for tensor in outputs) != expected_outputs:
+    waveforms, rr_features = (1, BEAT_WINDOW_SAMPLES, 2), (1, len(card.rr_features))
+    if inputs.keys() != {waveforms, rr_features}:
+        raise ModelRefused(f"input shapes are {sorted(inputs)}, not {waveforms} and {rr_features}")
+    if [tensor.shape for tensor in outputs] != [(1, len(card.labels))]:
         shapes = [tensor.shape for tensor in outputs]
-        raise ModelRefused(f"output shapes are {shapes}, the card needs {expected_outputs}")
-    p_abnormal, classes = sorted(outputs, key=lambda tensor: tensor.shape)
-    return inputs[0], p_abnormal, classes
+        raise ModelRefused(f"output shapes are {shapes}, the card needs (1, {len(card.labels)})")
+    return inputs[waveforms], inputs[rr_features], outputs[0]
 
 
 def _int8_tensor(details: dict[str, Any]) -> _Tensor:
     if details["dtype"] is not np.int8:
         raise ModelRefused(f"tensor {details['name']} is not int8")
     scale, zero_point = details["quantization"]
+    if not 0.0 < scale < math.inf:
+        raise ModelRefused(f"tensor {details['name']} has no quantisation")
     return _Tensor(details["index"], tuple(map(int, details["shape"])), scale, zero_point)

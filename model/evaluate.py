@@ -123,7 +123,7 @@ def evaluate(experiment: Experiment, with_float: bool) -> Evaluation:
 
 def _score(experiment: Experiment, arithmetic: str, counts: RecordCounts) -> Score:
     return Score(
-        data=f"mitdb, {experiment.cut} cut",
+        data=f"mitdb, {experiment.cut.name} cut",
         split=experiment.split,
         arithmetic=arithmetic,
         command=COMMAND,

@@ -1,6 +1,6 @@
-"""The four trained models: two networks on two splits.
+"""The trained models: two networks on two splits, and the one that ships from several seeds.
 
-Only `shipped_ds2` is ever served; the others say what the same effort gives elsewhere.
+Only one of `shipped_ds2_1` … is ever served; the others say what the same effort gives elsewhere.
 """
 
 from __future__ import annotations
@@ -12,24 +12,29 @@ from pathlib import Path
 
 from gateway.tflite_classifier import default_model_path
 from model.beats import Beats
-from model.dataset import load_cut
+from model.dataset import PUBLIC, SERVING, Cut
 from model.partition import Partition, by_beat, by_patient, ds1_folds
 
-SEED = 20261122  # fixed before the first run, not chosen among several
-SHIPPED = "shipped_ds2"
+SEED = 20261122  # fixed before the first run
+SHIPPED_SEEDS = 5
+SERVED = "shipped_ds2_4"  # the seed with the best F1 in the folds of DS1
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """A network ("specified" or "shipped") and a split ("random" or "ds2")."""
+    """A network ("specified" or "shipped"), a split ("random" or "ds2"), and which of its seeds."""
 
     network: str
     split: str
-    seed: int = SEED
+    number: int | None = None  # where there are several seeds
+
+    @property
+    def seed(self) -> int:
+        return SEED + (self.number or 1) - 1
 
     @property
     def is_served(self) -> bool:
-        return self.name == SHIPPED
+        return self.name == SERVED
 
     @property
     def is_shipped_ds2(self) -> bool:
@@ -38,11 +43,12 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        return f"{self.network}_{self.split}"
+        number = "" if self.number is None else f"_{self.number}"
+        return f"{self.network}_{self.split}{number}"
 
     @property
-    def cut(self) -> str:
-        return "public" if self.network == "specified" else "serving"
+    def cut(self) -> Cut:
+        return PUBLIC if self.network == "specified" else SERVING
 
     @property
     def tflite_path(self) -> Path:
@@ -60,8 +66,18 @@ class Experiment:
         """The float model, rebuilt by training and not kept under version control."""
         return Path("build/models") / f"{self.name}.keras"
 
+    @property
+    def choices_path(self) -> Path:
+        """What training chose besides the weights."""
+        return self.keras_path.with_suffix(".json")
+
+    @property
+    def validation_path(self) -> Path:
+        """Outputs and annotated classes of the validation beats."""
+        return self.keras_path.with_suffix(".npz")
+
     def beats(self) -> Beats:
-        return load_cut(self.cut)
+        return self.cut.load()
 
     def folds(self, beats: Beats) -> list[Partition]:
         """The partitions that choose threshold and length of training."""
@@ -75,9 +91,10 @@ class Experiment:
 
 
 EXPERIMENTS = [
-    Experiment(network, split)
-    for network in ("specified", "shipped")
-    for split in ("random", "ds2")
+    Experiment("specified", "random"),
+    Experiment("specified", "ds2"),
+    Experiment("shipped", "random"),
+    *(Experiment("shipped", "ds2", number) for number in range(1, SHIPPED_SEEDS + 1)),
 ]
 
 
@@ -87,10 +104,17 @@ def served() -> Experiment:
 
 
 def chosen_experiments(parser: argparse.ArgumentParser) -> list[Experiment]:
-    """The experiments that the command line names; all of them where it names none."""
+    """The experiments that the command line names; where it names none, all but the seeds that
+    only say how far seeds differ.
+    """
     by_name = {experiment.name: experiment for experiment in EXPERIMENTS}
-    parser.add_argument("experiments", nargs="*", help=f"of {', '.join(by_name)}")
-    names = parser.parse_args().experiments or list(by_name)
+    one_seed = [e.name for e in EXPERIMENTS if e.is_served or not e.is_shipped_ds2]
+    parser.add_argument(
+        "experiments",
+        nargs="*",
+        help=f"of {', '.join(by_name)}; {', '.join(one_seed)} if not named",
+    )
+    names = parser.parse_args().experiments or one_seed
     unknown = sorted(set(names) - set(by_name))
     if unknown:
         parser.error(f"no experiment {', '.join(unknown)}; there are {', '.join(by_name)}")

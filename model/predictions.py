@@ -9,9 +9,10 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from gateway.messages import BeatClass, BeatWindow, SampleIndex
+from gateway.beat_classifier import probabilities
+from gateway.messages import BeatClass
 from gateway.tflite_classifier import TfliteClassifier
-from model.beats import Beats
+from model.beats import Beats, ServingBeats
 from model.cards import card
 from model.experiments import Experiment
 from model.record_counts import RecordCounts, Scores, count_records
@@ -69,10 +70,10 @@ def recorded_hours(experiment: Experiment, all_beats: Beats, test: Beats) -> flo
 
 
 def int8_predictions(experiment: Experiment, beats: Beats) -> Predictions:
-    """The served network goes through the gateway's own classifier."""
-    if experiment.network == "shipped":
-        return _served_predictions(experiment.tflite_path, beats)
-    p_abnormal = _int8_p_abnormal(experiment.tflite_path, beats.network_input)
+    """The shipped network goes through the gateway's own classifier."""
+    if isinstance(beats, ServingBeats):
+        return classified(experiment.tflite_path, beats)
+    p_abnormal = _int8_p_abnormal(experiment.tflite_path, *beats.network_inputs)
     return _binary_predictions(beats, p_abnormal, card(experiment)["abnormal_threshold"])
 
 
@@ -80,22 +81,21 @@ def float_predictions(experiment: Experiment, beats: Beats) -> Predictions:
     """The float model that training left in build/models."""
     import keras  # the "train" extra; re-scoring the artefacts does without it
 
-    outputs = keras.models.load_model(experiment.keras_path).predict(
-        beats.network_input, batch_size=1024, verbose=0
-    )
-    threshold = card(experiment)["abnormal_threshold"]
-    p_abnormal = outputs["p_abnormal"][:, 0].astype(np.float64)
+    model = keras.models.load_model(experiment.keras_path)
+    outputs = model.predict(beats.network_inputs, batch_size=1024, verbose=0).astype(np.float64)
+    stated = card(experiment)
     if experiment.network == "specified":
-        return _binary_predictions(beats, p_abnormal, threshold)
-    likeliest = 1 + outputs["aami_class"][:, 1:].argmax(axis=1)  # an abnormal class
-    labels = np.where(p_abnormal < threshold, CLASSES[0], np.array(CLASSES)[likeliest])
+        return _binary_predictions(beats, outputs[:, 0], stated["abnormal_threshold"])
+    shares = probabilities(outputs, stated["temperature"], stated["class_biases"])
+    p_abnormal = 1.0 - shares[:, 0]
+    likeliest = np.array(CLASSES)[1 + shares[:, 1:].argmax(axis=1)]  # an abnormal class
+    labels = np.where(p_abnormal < stated["abnormal_threshold"], CLASSES[0], likeliest)
     return _without_missed(beats, p_abnormal, labels, names_classes=True)
 
 
-def _served_predictions(tflite_path: Path, beats: Beats) -> Predictions:
-    classifier = TfliteClassifier(tflite_path)
-    windows = [BeatWindow(SampleIndex(0), None, samples) for samples in beats.windows]
-    labels = classifier.classify(windows)
+def classified(tflite_path: Path, beats: ServingBeats) -> Predictions:
+    """The labels that the gateway would give with the model at `tflite_path`."""
+    labels = TfliteClassifier(tflite_path).classify(beats.in_context())
     return _without_missed(
         beats,
         np.array([label.p_abnormal for label in labels]),

@@ -17,28 +17,46 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gateway.beat_classifier import MIN_MAX
+from gateway.beat_classifier import INPUTS, USUAL_BEAT_SPAN
+from gateway.dsp.beat_context import RR_FEATURES
 from gateway.dsp.beat_windows import R_POSITION
 from gateway.dsp.filters import HIGH_PASS_HZ, LOW_PASS_HZ
 from gateway.messages import BEAT_WINDOW_RATE_HZ, BEAT_WINDOW_SAMPLES
-from model.experiments import SEED, Experiment, chosen_experiments
+from model.beats import Beats
+from model.experiments import Experiment, chosen_experiments
 from model.network import LABELS
 from model.partition import ds1_records, patient_records
 
-CALIBRATION_BEATS = 512  # ranges settle from about 300 on
+CALIBRATION_BEATS = 1024  # ranges settle from about 300 on
 DATA_SOURCE = "MIT-BIH Arrhythmia Database 1.0.0 (Moody & Mark 2001), ODC-By 1.0"
-CUT_FIELDS = {
-    "serving": {"r_position": R_POSITION, "filter_band_hz": [HIGH_PASS_HZ, LOW_PASS_HZ]},
-    "public": {"r_position": 0, "filter_band_hz": []},
+CUT_FIELDS: dict[str, dict[str, object]] = {
+    "serving": {
+        "r_position": R_POSITION,
+        "filter_band_hz": [HIGH_PASS_HZ, LOW_PASS_HZ],
+        "normalisation": USUAL_BEAT_SPAN,
+        "inputs": INPUTS,
+        "rr_features": RR_FEATURES,
+        "labels": LABELS,
+    },
+    "public": {
+        "r_position": 0,
+        "filter_band_hz": [],
+        "normalisation": "min-max",
+        "inputs": ["window"],
+        "rr_features": [],
+        "labels": [],
+    },
 }
+CHOSEN = ("temperature", "class_biases", "abnormal_threshold")  # the specified has the last alone
 
 
-def to_int8(model: keras.Model, calibration: NDArray[np.float32]) -> bytes:
-    """A full-integer model; `calibration` is (n, 187, 1), what the network would be given."""
+def to_int8(model: keras.Model, inputs: list[NDArray[np.float32]]) -> bytes:
+    """A full-integer model; `inputs` are what the float network is given of real beats."""
+    names = [tensor.name for tensor in model.inputs]
 
-    def representative_beats() -> Iterator[list[NDArray[np.float32]]]:
-        for beat in calibration:
-            yield [beat[np.newaxis]]
+    def representative_beats() -> Iterator[dict[str, NDArray[np.float32]]]:
+        for beat in zip(*inputs, strict=True):
+            yield {name: array[np.newaxis] for name, array in zip(names, beat, strict=True)}
 
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -51,29 +69,45 @@ def to_int8(model: keras.Model, calibration: NDArray[np.float32]) -> bytes:
 def quantise(experiment: Experiment) -> None:
     beats = experiment.beats()
     train = experiment.final(beats[beats.is_trainable]).train
-    generator = np.random.default_rng(SEED)
-    calibration = train[generator.choice(len(train), CALIBRATION_BEATS, replace=False)]
+    calibration = train[_unlike_beats(train, experiment.seed)]
     model = keras.models.load_model(experiment.keras_path)
-    content = to_int8(model, calibration.network_input)
+    content = to_int8(model, calibration.network_inputs)
     experiment.tflite_path.parent.mkdir(parents=True, exist_ok=True)
     experiment.tflite_path.write_bytes(content)
-    card = _card(experiment, hashlib.sha256(content).hexdigest())
+    sha256 = hashlib.sha256(content).hexdigest()
+    if _is_known(experiment, sha256):
+        print(f"{experiment.tflite_path}: the same {len(content)} bytes as before")
+        return
+    card = _card(experiment, sha256)
     experiment.card_path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     print(f"{experiment.tflite_path}: {len(content)} bytes")
 
 
+def _is_known(experiment: Experiment, sha256: str) -> bool:
+    """Whether the card is this model's, scores and all."""
+    path = experiment.card_path
+    return path.exists() and json.loads(path.read_text())["sha256"] == sha256
+
+
+def _unlike_beats(train: Beats, seed: int) -> NDArray[np.intp]:
+    """Half of them abnormal: the ranges must hold what is rare and large."""
+    generator = np.random.default_rng(seed)
+    chosen = [
+        generator.choice(np.flatnonzero(members), CALIBRATION_BEATS // 2, replace=False)
+        for members in (train.is_abnormal, ~train.is_abnormal)
+    ]
+    return np.concatenate(chosen)
+
+
 def _card(experiment: Experiment, sha256: str) -> dict[str, object]:
-    choices = json.loads(experiment.keras_path.with_suffix(".json").read_text())
+    choices = json.loads(experiment.choices_path.read_text())
     return {
         "name": experiment.tflite_path.stem,
         "sha256": sha256,
         "sample_rate_hz": BEAT_WINDOW_RATE_HZ,
         "window_samples": BEAT_WINDOW_SAMPLES,
-        **CUT_FIELDS[experiment.cut],
-        "normalisation": MIN_MAX,
-        "inputs": ["window"],
-        "labels": list(LABELS) if experiment.network == "shipped" else [],
-        "abnormal_threshold": choices["abnormal_threshold"],
+        **CUT_FIELDS[experiment.cut.name],
+        **{name: choices[name] for name in CHOSEN if name in choices},
         "split": _split(experiment),
         "training": _training(experiment, choices),
         "scores": [],
@@ -90,14 +124,13 @@ def _split(experiment: Experiment) -> dict[str, list[str]]:
 def _training(experiment: Experiment, choices: dict[str, object]) -> dict[str, str]:
     return {
         "source": DATA_SOURCE,
-        "cut": experiment.cut,
+        "cut": experiment.cut.name,
         "command": f"python -m model.train {experiment.name}",
         "commit": str(choices["commit"]),
-        "seed": str(SEED),
+        "seed": str(experiment.seed),
         "epochs": f"folds {choices['epochs']}, final {choices['final_epochs']}",
         "validation_auc": str(choices["validation_auc"]),
-        "tensorflow": version("tensorflow-cpu"),
-        "keras": version("keras"),
+        **{name: version(name) for name in ("tensorflow-cpu", "keras", "ai-edge-litert")},
     }
 
 

@@ -28,13 +28,17 @@ AAMI_CLASS = {symbol: aami for aami, symbols in _AAMI_SYMBOLS.items() for symbol
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedRecord:
-    """One lead in µV and its annotated beats (arrays of equal length, in order of time)."""
+    """A lead in µV and its annotated beats (arrays of equal length, in order of time).
+
+    `other_lead_uv` is the record's second lead, which only augments training.
+    """
 
     name: str
     sample_rate_hz: int
     amplitude_uv: NDArray[np.float64]
     beat_samples: NDArray[np.int64]
     beat_classes: NDArray[np.str_]
+    other_lead_uv: NDArray[np.float64]
 
 
 def database_path(database: str = DATABASE) -> Path:
@@ -68,7 +72,13 @@ def read_record(name: str) -> AnnotatedRecord:
     return AnnotatedRecord(
         name=name,
         sample_rate_hz=int(signals.fs),
-        amplitude_uv=np.round(signals.p_signal[:, lead] * 1000.0, 3),  # WFDB gives mV
+        amplitude_uv=_microvolts(signals, lead),
         beat_samples=annotations.sample[is_beat].astype(np.int64),
         beat_classes=np.array([AAMI_CLASS[symbol].value for symbol in symbols]),
+        other_lead_uv=_microvolts(signals, 1 - lead),
     )
+
+
+def _microvolts(signals: wfdb.Record, lead: int) -> NDArray[np.float64]:
+    millivolts: NDArray[np.float64] = signals.p_signal[:, lead]
+    return np.round(millivolts * 1000.0, 3)

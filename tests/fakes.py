@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.beat_classifier import ModelCard
-from gateway.messages import BeatClass, BeatLabel, BeatWindow
+from gateway.beat_classifier import INPUTS, USUAL_BEAT_SPAN, ModelCard
+from gateway.dsp.beat_context import RR_FEATURES
+from gateway.messages import BeatClass, BeatInContext, BeatLabel
 
 FAKE_CARD = ModelCard(
     name="fake",
@@ -17,9 +18,12 @@ FAKE_CARD = ModelCard(
     window_samples=187,
     r_position=93,
     filter_band_hz=(0.5, 40.0),
-    normalisation="min-max",
-    inputs=("window",),
+    normalisation=USUAL_BEAT_SPAN,
+    inputs=INPUTS,
+    rr_features=RR_FEATURES,
     labels=("N", "V"),
+    temperature=1.0,
+    class_biases=(0.0, 0.0),
     abnormal_threshold=0.5,
     split={},
     training={},
@@ -33,11 +37,10 @@ class FakeClassifier:
     def __init__(self, card: ModelCard = FAKE_CARD) -> None:
         self.card = card
 
-    def classify(self, windows: Sequence[BeatWindow]) -> list[BeatLabel]:
-        return [self._label(window.samples) for window in windows]
+    def classify(self, beats: Sequence[BeatInContext]) -> list[BeatLabel]:
+        return [self._label(beat.samples) for beat in beats]
 
-    def _label(self, samples: NDArray[np.float32] | None) -> BeatLabel:
-        assert samples is not None, "only windows with samples are classified"
+    def _label(self, samples: NDArray[np.float32]) -> BeatLabel:
         p_abnormal = min(1.0, float(np.ptp(samples)) / 8000.0)
         beat_class = BeatClass.VENTRICULAR if p_abnormal >= 0.5 else BeatClass.NORMAL
         return BeatLabel(beat_class, p_abnormal)

@@ -1,11 +1,21 @@
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gateway.beat_classifier import MAX_CARD_BYTES, ModelRefused, load_card, scale_min_max
+from gateway.beat_classifier import (
+    LEAST_SPAN_UV,
+    MAX_CARD_BYTES,
+    WAVEFORM_LIMIT,
+    ModelRefused,
+    load_card,
+    probabilities,
+    scale_waveforms,
+)
+from gateway.dsp.beat_context import RR_FEATURES
 from gateway.tflite_classifier import default_model_path
 
 CARD = default_model_path().with_suffix(".json")
@@ -48,11 +58,26 @@ def test_a_missing_field_is_named(tmp_path, name):
         ),
         ({"filter_band_hz": []}, "filter_band_hz is [], not two frequencies"),
         ({"normalisation": "z-score"}, "normalisation 'z-score' is unknown"),
-        ({"inputs": ["window", "rr"]}, "inputs are ('window', 'rr'), only 'window' is given"),
+        (
+            {"inputs": ["window"]},
+            "inputs are ('window',), this gateway gives ('waveforms', 'rr_features')",
+        ),
+        (
+            {"rr_features": [*RR_FEATURES[:-1], "rr to the moon"]},
+            f"rr_features differ from this gateway's in {RR_FEATURES[-1]}, rr to the moon",
+        ),
+        ({"rr_features": list(reversed(RR_FEATURES))}, "rr_features are in another order"),
         ({"labels": ["N", "S", "V", "X", "Q"]}, "labels hold X, which is no AAMI class"),
         ({"labels": ["N", "S", "S"]}, "labels name a class twice, or not N"),
         ({"labels": ["S", "V"]}, "labels name a class twice, or not N"),
         ({"labels": ["N"]}, "labels name no abnormal class"),
+        ({"temperature": 0.0}, "temperature is not above 0"),
+        ({"class_biases": [0.0, 0.0]}, "class_biases are not one a label"),
+        ({"class_biases": [0.0, 0.0, "0", 0.0, 0.0]}, "class_biases holds what is no number"),
+        (
+            {"class_biases": [0.0, 0.0, math.inf, 0.0, 0.0]},
+            "class_biases are not finite",
+        ),
         ({"abnormal_threshold": 1.0}, "abnormal_threshold is not within 0–1"),
         ({"abnormal_threshold": "0.5"}, "abnormal_threshold is '0.5', not of type float"),
         ({"sha256": "abc"}, "sha256 is not 64 hex digits"),
@@ -80,8 +105,23 @@ def test_a_missing_card_is_refused(tmp_path):
         load_card(tmp_path / "card.json")
 
 
-def test_scaling_spans_0_to_1_and_forgets_gain_and_offset():
-    windows = np.array([[-100.0, 0.0, 300.0], [5.0, 5.0, 5.0]], np.float32)
-    scaled = scale_min_max(windows)
-    np.testing.assert_allclose(scaled, [[0.0, 0.25, 1.0], [0.0, 0.0, 0.0]])
-    np.testing.assert_allclose(scale_min_max(windows * 2 + 40), scaled, atol=1e-6)
+def test_waveforms_are_in_spans_of_the_usual_qrs_complex_and_bounded():
+    usual = np.zeros((2, 187), np.float32)
+    usual[0, 93], usual[0, 96] = 800.0, -200.0  # spans 1 mV
+    usual[0, 140] = 5000.0  # no part of the complex
+    samples = np.zeros((2, 187), np.float32)
+    samples[0, 93], samples[1, 93] = 2000.0, 10.0
+    waveforms = scale_waveforms(samples, usual)
+    assert waveforms.shape == (2, 187, 2)
+    assert waveforms.dtype == np.float32
+    assert waveforms[0, 93, 1] == pytest.approx(0.8)
+    assert waveforms[0, 93, 0] == waveforms[0, 140, 1] == WAVEFORM_LIMIT
+    assert waveforms[1, 93, 0] == pytest.approx(10.0 / LEAST_SPAN_UV)
+
+
+def test_probabilities_sum_to_1_and_no_logit_is_too_large():
+    logits = np.array([[0.0, 0.0], [1000.0, -1000.0], [2.0, 0.0]])
+    shares = probabilities(logits, temperature=2.0, class_biases=(0.0, 1.0))
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0)
+    np.testing.assert_allclose(shares[1], [1.0, 0.0])
+    np.testing.assert_allclose(shares[2], [0.5, 0.5])

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gateway.beat_classifier import ModelRefused
-from gateway.messages import BeatClass, BeatWindow, SampleIndex
+from gateway.beat_classifier import ModelRefused, probabilities
+from gateway.dsp.beat_context import RR_FEATURES
+from gateway.messages import BeatClass, BeatInContext, SampleIndex
 from gateway.tflite_classifier import MAX_MODEL_BYTES, TfliteClassifier, default_model_path
 
 GOLDEN = json.loads((Path(__file__).parent / "model/golden.json").read_text())
@@ -18,11 +19,17 @@ INT8_TOLERANCE = 0.1  # int8 against the float original, in p
 OTHER_MODELS = Path(__file__).parents[1] / "model/artefacts"
 
 
-def window(samples_uv: list[float], r_sample: int = 1000) -> BeatWindow:
-    return BeatWindow(SampleIndex(r_sample), 800.0, np.array(samples_uv, np.float32))
+def beat(samples_uv: list[float], rr_features: list[float], gain: float = 1.0) -> BeatInContext:
+    return BeatInContext(
+        SampleIndex(1000),
+        gain * np.array(samples_uv, np.float32),
+        gain * np.array(GOLDEN[0]["window_uv"], np.float32),
+        np.array(rr_features, np.float32),
+    )
 
 
-GOLDEN_WINDOWS = [window(entry["window_uv"]) for entry in GOLDEN]
+def golden_beats(gain: float = 1.0) -> list[BeatInContext]:
+    return [beat(entry["window_uv"], entry["rr_features"], gain) for entry in GOLDEN]
 
 
 @pytest.fixture(scope="module")
@@ -45,27 +52,44 @@ def replace_content(model: Path, content: bytes) -> None:
     model.with_suffix(".json").write_text(json.dumps(card))
 
 
+def golden_shares(classifier: TfliteClassifier) -> np.ndarray:
+    """Calibrated probabilities of the float original."""
+    logits = np.array([entry["logits"] for entry in GOLDEN])
+    return probabilities(logits, classifier.card.temperature, classifier.card.class_biases)
+
+
 def test_probabilities_are_those_of_the_float_model(classifier):
-    given = [label.p_abnormal for label in classifier.classify(GOLDEN_WINDOWS)]
-    np.testing.assert_allclose(given, [entry["p"] for entry in GOLDEN], atol=INT8_TOLERANCE)
+    given = [label.p_abnormal for label in classifier.classify(golden_beats())]
+    float_original = 1.0 - golden_shares(classifier)[:, 0]
+    np.testing.assert_allclose(given, float_original, atol=INT8_TOLERANCE)
 
 
 def test_an_abnormal_beat_gets_the_abnormal_class_of_the_float_model(classifier):
-    given = classifier.classify(GOLDEN_WINDOWS)
-    abnormal = [entry["p"] >= classifier.card.abnormal_threshold for entry in GOLDEN]
+    given = classifier.classify(golden_beats())
+    shares = golden_shares(classifier)
+    abnormal = 1.0 - shares[:, 0] >= classifier.card.abnormal_threshold
+    likeliest = 1 + shares[:, 1:].argmax(axis=1)
     expected = [
-        entry["if_abnormal"] if is_abnormal else "N"
-        for entry, is_abnormal in zip(GOLDEN, abnormal, strict=True)
+        classifier.card.labels[place] if is_abnormal else "N"
+        for place, is_abnormal in zip(likeliest, abnormal, strict=True)
     ]
     assert [label.beat_class for label in given] == expected
     assert any(abnormal)
     assert not all(abnormal)
 
 
+def test_a_usual_beat_is_normal_and_a_wide_early_one_ventricular(classifier):
+    labels = dict(
+        zip((e["beat"] for e in GOLDEN), classifier.classify(golden_beats()), strict=True)
+    )
+    assert labels["usual"].beat_class is BeatClass.NORMAL
+    assert labels["wide and early"].beat_class is BeatClass.VENTRICULAR
+
+
 def test_the_threshold_is_the_cards(model_copy):
     card = json.loads(model_copy.with_suffix(".json").read_text())
     model_copy.with_suffix(".json").write_text(json.dumps(card | {"abnormal_threshold": 0.001}))
-    suspicious = TfliteClassifier(model_copy).classify(GOLDEN_WINDOWS)
+    suspicious = TfliteClassifier(model_copy).classify(golden_beats())
     assert [label.beat_class != "N" for label in suspicious] == [
         label.p_abnormal >= 0.001 for label in suspicious
     ]
@@ -73,23 +97,20 @@ def test_the_threshold_is_the_cards(model_copy):
 
 def test_the_class_never_contradicts_the_probability(classifier):
     generator = np.random.default_rng(1)
-    noise = [window(generator.normal(0, 300, 187)) for _ in range(200)]
-    for label in classifier.classify(GOLDEN_WINDOWS + noise):
+    noise = [
+        beat(generator.normal(0, 300, 187), generator.normal(0, 0.3, len(RR_FEATURES)))
+        for _ in range(200)
+    ]
+    for label in classifier.classify(golden_beats() + noise):
         is_normal = label.beat_class is BeatClass.NORMAL
         assert is_normal == (label.p_abnormal < classifier.card.abnormal_threshold)
 
 
 def test_grouping_and_gain_change_nothing(classifier):
-    together = classifier.classify(GOLDEN_WINDOWS)
-    assert [classifier.classify([one])[0] for one in GOLDEN_WINDOWS] == together
-    louder = [window([4.0 * uv for uv in entry["window_uv"]]) for entry in GOLDEN]
-    assert classifier.classify(louder) == together
+    together = classifier.classify(golden_beats())
+    assert [classifier.classify([one])[0] for one in golden_beats()] == together
+    assert classifier.classify(golden_beats(gain=4.0)) == together
     assert classifier.classify([]) == []
-
-
-def test_a_window_without_samples_is_a_callers_mistake(classifier):
-    with pytest.raises(ValueError, match="the window at sample 77 holds no samples"):
-        classifier.classify([BeatWindow(SampleIndex(77), None, None)])
 
 
 def test_loads_in_half_a_second_once_the_runtime_is_imported(classifier):
@@ -139,7 +160,7 @@ def test_a_missing_or_oversized_model_is_refused(model_copy):
 
 def test_a_model_of_other_shape_is_refused(model_copy):
     replace_content(model_copy, (OTHER_MODELS / "specified_ds2.tflite").read_bytes())
-    with pytest.raises(ModelRefused, match="output shapes are"):
+    with pytest.raises(ModelRefused, match="input shapes are"):
         TfliteClassifier(model_copy)
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from gateway.dsp.beat_context import RR_FEATURES
 from gateway.dsp.r_peaks import RPeakDetector
 from gateway.messages import (
     SAMPLES_PER_FRAME,
-    BeatWindow,
+    BeatInContext,
     SampleBlock,
     SampleIndex,
 )
@@ -113,8 +114,8 @@ def _stream(amplitude_uv: np.ndarray) -> None:
 def bench_classifier() -> None:
     classifier = TfliteClassifier(default_model_path())
     samples = np.random.default_rng(1).normal(0, 300, 187).astype(np.float32)
-    windows = [BeatWindow(SampleIndex(0), 800.0, samples)] * 1000
-    cpu_s = _median_cpu_s(lambda: classifier.classify(windows))
+    beat = BeatInContext(SampleIndex(0), samples, samples, np.zeros(len(RR_FEATURES), np.float32))
+    cpu_s = _median_cpu_s(lambda: [classifier.classify([beat]) for _ in range(1000)])
     print(f"label of one beat: {1000 * cpu_s:.0f} µs (model {classifier.card.short_hash})\n")
 
 

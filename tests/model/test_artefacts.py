@@ -4,7 +4,7 @@ import json
 import pytest
 
 from model.cards import DS2_LOG
-from model.experiments import EXPERIMENTS, SEED, Experiment
+from model.experiments import EXPERIMENTS, Experiment
 from model.partition import ds1_records, patient_records
 
 BY_NAME = pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.name)
@@ -18,8 +18,19 @@ def card(experiment: Experiment) -> dict:
 def test_the_card_is_the_files(experiment):
     content = experiment.tflite_path.read_bytes()
     assert hashlib.sha256(content).hexdigest() == card(experiment)["sha256"]
-    assert card(experiment)["training"]["seed"] == str(SEED)
+    assert card(experiment)["training"]["seed"] == str(experiment.seed)
     assert {score["arithmetic"] for score in card(experiment)["scores"]} == {"int8", "float32"}
+
+
+@pytest.mark.parametrize("experiment", [e for e in EXPERIMENTS if e.network == "shipped"], ids=str)
+def test_the_network_that_ships_is_small(experiment):
+    assert experiment.tflite_path.stat().st_size <= 64 * 1024
+
+
+def test_one_seed_serves_and_the_others_differ():
+    seeds = [experiment for experiment in EXPERIMENTS if experiment.is_shipped_ds2]
+    assert [experiment.is_served for experiment in seeds].count(True) == 1
+    assert len({card(experiment)["sha256"] for experiment in seeds}) == len(seeds) == 5
 
 
 @BY_NAME

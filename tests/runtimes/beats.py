@@ -15,8 +15,8 @@ from gateway.config import AlarmLimits
 from gateway.messages import (
     LEGAL_SAMPLE_RATES_HZ,
     SAMPLES_PER_FRAME,
+    BeatInContext,
     BeatLabel,
-    BeatWindow,
     SampleBlock,
     SampleIndex,
 )
@@ -39,14 +39,14 @@ class _Listener:
     def __init__(self) -> None:
         self._served = TfliteClassifier(default_model_path())
         self.card = self._served.card
-        self.windows: list[BeatWindow] = []
+        self.beats: list[BeatInContext] = []
 
-    def classify(self, windows: Sequence[BeatWindow]) -> list[BeatLabel]:
-        self.windows += windows
-        return self._served.classify(windows)
+    def classify(self, beats: Sequence[BeatInContext]) -> list[BeatLabel]:
+        self.beats += beats
+        return self._served.classify(beats)
 
 
-def patient_windows(minutes: int) -> list[BeatWindow]:
+def patient_windows(minutes: int) -> list[BeatInContext]:
     """Of the first minutes of each DS2 record."""
     windows = []
     for name in tqdm(patient_records()["ds2"], desc="beats of DS2", disable=None):
@@ -56,7 +56,7 @@ def patient_windows(minutes: int) -> list[BeatWindow]:
     return windows
 
 
-def drawn_windows() -> list[BeatWindow]:
+def drawn_windows() -> list[BeatInContext]:
     """Of drawn leads with early beats: three amplitudes at each legal sample rate."""
     return [
         window
@@ -73,7 +73,9 @@ def _drawn_beats_s() -> Iterator[float]:
         yield number * DRAWN_RR_S - (EARLY_S if number % EARLY_EVERY == 0 else 0.0)
 
 
-def classified_windows(amplitude_uv: NDArray[np.float64], sample_rate_hz: int) -> list[BeatWindow]:
+def classified_windows(
+    amplitude_uv: NDArray[np.float64], sample_rate_hz: int
+) -> list[BeatInContext]:
     """Every window that the gateway would have labelled, in order of R."""
     listener = _Listener()
     pipeline = Pipeline(sample_rate_hz, listener, AlarmLimits())
@@ -81,4 +83,4 @@ def classified_windows(amplitude_uv: NDArray[np.float64], sample_rate_hz: int) -
         amplitudes = amplitude_uv[start : start + SAMPLES_PER_FRAME].copy()
         pipeline.push(SampleBlock(SampleIndex(start), sample_rate_hz, amplitudes))
     pipeline.finish()
-    return listener.windows
+    return listener.beats

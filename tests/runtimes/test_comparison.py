@@ -4,7 +4,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from gateway.messages import BeatWindow
+from gateway.messages import BeatInContext
 from gateway.tflite_classifier import TfliteClassifier, default_model_path
 from tests.fakes import ecg_uv
 from tests.runtimes.beats import classified_windows
@@ -47,7 +47,7 @@ def test_windows_come_back_as_they_went(windows, windows_path):
     read = load_windows(windows_path)
     assert len(read) == len(windows) > 10
     for was, came in zip(windows, read, strict=True):
-        for name in (field.name for field in fields(BeatWindow)):
+        for name in (field.name for field in fields(BeatInContext)):
             sent, received = getattr(was, name), getattr(came, name)
             assert type(received) is type(sent), name
             np.testing.assert_array_equal(received, sent, strict=True)

@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from gateway.messages import BeatWindow
+from gateway.messages import BeatInContext
 
 
-def save_windows(windows: Iterable[BeatWindow], path: Path) -> None:
+def save_windows(windows: Iterable[BeatInContext], path: Path) -> None:
     with path.open("w") as lines:
         for window in windows:
-            values = {field.name: getattr(window, field.name) for field in fields(BeatWindow)}
+            values = {field.name: getattr(window, field.name) for field in fields(BeatInContext)}
             lines.write(json.dumps(values, default=_array_as_json) + "\n")
 
 
-def load_windows(path: Path) -> list[BeatWindow]:
+def load_windows(path: Path) -> list[BeatInContext]:
     with path.open() as lines:
         return [_window(json.loads(line, object_hook=_array_of_json)) for line in lines]
 
@@ -42,7 +42,7 @@ def _array_of_json(coded: dict[str, Any]) -> Any:
     return np.frombuffer(base64.b64decode(coded["base64"]), coded["dtype"]).copy()
 
 
-def _window(values: dict[str, Any]) -> BeatWindow:
+def _window(values: dict[str, Any]) -> BeatInContext:
     """JSON knows no tuples; no field of a window is a list."""
     frozen = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-    return BeatWindow(**frozen)
+    return BeatInContext(**frozen)
