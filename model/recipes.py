@@ -50,8 +50,8 @@ class Recipe(Protocol):
 class SpecifiedRecipe:
     """All beats, balanced class weights, Adam, early stopping."""
 
-    max_epochs = 30
-    patience_epochs = 5
+    max_epochs = 20
+    patience_epochs = 3
 
     def compiled(self, epochs: int) -> keras.Model:
         model = network.specified()
