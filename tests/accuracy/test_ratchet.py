@@ -44,3 +44,5 @@ def test_the_ratchet_only_tightens(tmp_path, monkeypatch):
     assert ratchet.read_ratchet() == {"tool": {"DS1": {"Se": 95.0, "false /h": 0.5, "+P": 50.0}}}
     worse = {"Se": 94.0, "false /h": 0.5, "+P": 50.0}
     assert check("tool", {"DS1": worse}, update=False) == ["DS1 Se 94.000 is below 95.000"]
+    assert check("tool", {"DS2": worse}, update=False) == ["DS2 is not recorded; --update does"]
+    assert check("other", {"DS1": worse}, update=False) == ["DS1 is not recorded; --update does"]
