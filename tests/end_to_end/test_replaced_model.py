@@ -39,6 +39,8 @@ CONFIG = """
 state_directory = "{folder}/state"
 [radio]
 adapters = ["virtual:127.0.0.1:{radio_port}"]
+[session]
+grace_s = 5.0
 [store]
 commit_interval_s = 0.2
 [keyring]

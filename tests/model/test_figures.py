@@ -35,9 +35,8 @@ def many_beats() -> Predictions:
 
 def drawn_record(name: str) -> AnnotatedRecord:
     beat_samples = np.arange(600) * 300 + 100  # the first strip has no two seconds before it
-    return AnnotatedRecord(
-        name, 360, np.sin(np.arange(200_000) / 50.0), beat_samples, np.array(["N"] * 600)
-    )
+    wave = np.sin(np.arange(200_000) / 50.0)
+    return AnnotatedRecord(name, 360, wave, beat_samples, np.array(["N"] * 600), wave)
 
 
 def strip_picture():

@@ -16,7 +16,7 @@ def spikes(seconds: int = 60) -> AnnotatedRecord:
     for r in beat_samples:
         amplitude_uv[r - 18 : r + 19] = SPIKE_UV * (1 - np.abs(np.arange(-18, 19)) / 18)
     classes = np.where(np.arange(seconds) % 10 == 0, "V", "N")
-    return AnnotatedRecord("100", RATE_HZ, amplitude_uv, beat_samples, classes)
+    return AnnotatedRecord("100", RATE_HZ, amplitude_uv, beat_samples, classes, amplitude_uv)
 
 
 @pytest.mark.parametrize("rate_hz", [125, 250, 500])
