@@ -90,9 +90,7 @@ report: .venv-dev/installed  ## draw the pictures of model/README.md anew (needs
 
 .PHONY: recordings
 recordings: .venv-demo/installed  ## download the recordings of real ECG that tests want into ECG_DATA
-	.venv-demo/bin/python -c 'import sys, wfdb; \
-	    [wfdb.dl_database(name, f"{sys.argv[1]}/{name}") for name in ("mitdb", "nstdb", "vfdb")]' \
-	    $(ECG_DATA)
+	.venv-demo/bin/python -m tests.recordings $(ECG_DATA)
 
 .PHONY: lock
 lock: .venv-lock/installed  ## upgrade every dependency and write the lock files anew

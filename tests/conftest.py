@@ -8,6 +8,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.recordings import missing
+
 # A busy machine makes any example slow once; pytest's timeout bounds the whole test.
 hypothesis.settings.register_profile("gateway", deadline=None)
 hypothesis.settings.load_profile("gateway")
@@ -28,8 +30,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.fixture(scope="session")
 def ecg_data() -> Path:
-    """The folder of real recordings; the test is skipped where there is none."""
+    """The folder of real recordings; the test is skipped where some are missing."""
     folder = Path(os.environ.get("ECG_DATA", PROJECT / "../shared/data")).resolve()
-    if not (folder / "mitdb").is_dir():
-        pytest.skip(f"no recordings in {folder}; fetch them: make recordings ECG_DATA={folder}")
+    if absent := missing(folder):
+        fetch = f"make recordings ECG_DATA={folder}"
+        pytest.skip(f"no recordings of {', '.join(absent)} in {folder}; fetch them: {fetch}")
     return folder

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
-CONFTEST = Path(__file__).parents[1] / "conftest.py"
+from tests.recordings import DATABASES
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
-    shutil.copy(CONFTEST, tmp_path)
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    shutil.copy(PROJECT / "tests/conftest.py", tmp_path)
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {PROJECT}\n")
     (tmp_path / "test_it.py").write_text("def test_beats(ecg_data):\n    pass\n")
     return tmp_path
 
@@ -44,8 +46,19 @@ def test_a_skip_fails_where_ci_asks(suite: Path) -> None:
     assert "1 skipped" in done.stdout
 
 
+def give(suite: Path, *databases: str) -> None:
+    for name in databases:
+        (suite / "none" / name).mkdir(parents=True)
+        (suite / "none" / name / "1.hea").touch()
+
+
 def test_recordings_that_are_there_are_used(suite: Path) -> None:
-    (suite / "none" / "mitdb").mkdir(parents=True)
+    give(suite, *DATABASES)
     done = run(suite, "--fail-on-skip")
     assert done.returncode == 0
     assert "1 passed" in done.stdout
+
+
+def test_a_skip_names_what_is_missing(suite: Path) -> None:
+    give(suite, *DATABASES[:-1])
+    assert f"no recordings of {DATABASES[-1]} in" in run(suite).stdout
