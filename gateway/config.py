@@ -84,6 +84,7 @@ class StoreConfig:
 
     path: Path = Path("gateway.sqlite3")  # relative to state_directory
     commit_interval_s: float = bounded(5.0, low=0.1, high=15.0)  # the sensor holds 60 s
+    index_interval_s: float = bounded(60.0, low=0.1, high=600.0)  # what a replay finds again
     checkpoint_interval_s: float = bounded(60.0, low=5.0, high=600.0)  # of signal, between saves
     waveform_days: int = bounded(30, low=1, high=3650)
     delivered: Path = Path("/var/lib/ecg-cloud-sync/delivered.sqlite3")  # what the cloud has

@@ -127,6 +127,7 @@ class SampleBlock:
 class GapReason(enum.StrEnum):
     LOST = "lost"  # frames that did not arrive in time, or never will
     INVALID = "invalid"  # samples that the sensor itself marked invalid
+    REMOVED = "removed"  # stored once, and taken away by age or for want of space
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from gateway.messages import (
+    SAMPLES_PER_FRAME,
     Alarm,
     AlarmKind,
     AlarmPriority,
@@ -18,7 +19,6 @@ from gateway.messages import (
     BeatLabel,
     BedState,
     DeviceId,
-    FrameSequence,
     Gap,
     GapReason,
     RhythmEvent,
@@ -27,6 +27,7 @@ from gateway.messages import (
     SessionId,
 )
 from gateway.store.entries import BedId, JournalId, MinuteSummary, StayId, StoredFrame
+from gateway.store.frame_blocks import FiledFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +109,6 @@ class StoredAlarm:
     alarm: Alarm
 
 
-def journalled(session: SessionId, row: Row[Any]) -> JournalledFrame | JournalledGap:
-    journal_id = JournalId(row.journal_id)
-    if row.sealed is None:
-        return JournalledGap(journal_id, gap_of(row))
-    return JournalledFrame(journal_id, stored_frame(session, row))
-
-
 def stored_session(row: Row[Any]) -> StoredSession:
     return StoredSession(
         SessionId(DeviceId(row.device_id), row.boot_id, row.salt),
@@ -126,10 +120,14 @@ def stored_session(row: Row[Any]) -> StoredSession:
     )
 
 
-def stored_frame(session: SessionId, row: Row[Any]) -> StoredFrame:
-    return StoredFrame(
-        session, FrameSequence(row.sequence), row.sealed, row.received_s, bool(row.late)
-    )
+def stored_frame(session: SessionId, frame: FiledFrame) -> StoredFrame:
+    return StoredFrame(session, frame.sequence, frame.sealed, frame.received_s, frame.late)
+
+
+def removed_gap(row: Row[Any]) -> Gap:
+    frames = row.last_sequence - row.first_sequence + 1
+    start = SampleIndex(row.first_sequence * SAMPLES_PER_FRAME)
+    return Gap(start, frames * SAMPLES_PER_FRAME, GapReason.REMOVED)
 
 
 def gap_of(row: Row[Any]) -> Gap:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from gateway.messages import SessionId
 from gateway.session import SequenceRanges
 from gateway.store.entries import JournalId
+from gateway.store.frame_index import newest_number
 from gateway.store.schema import checkpoints, frames, gaps, received_ranges, sessions
 
 MAX_KNOWN_SESSIONS = 64  # 8 sensors, each with older sessions whose backlog still comes
@@ -68,6 +69,11 @@ class KnownSessions:
         """The transaction was rolled back: what is remembered may never have happened."""
         self._sessions.clear()
 
+    def named(self, connection: Connection, row_id: int) -> SessionId | None:
+        """Whose row this is; None: no session's."""
+        row = connection.execute(select(sessions).where(sessions.c.id == row_id)).first()
+        return None if row is None else SessionId(row.device_id, row.boot_id, row.salt)
+
     def get(self, connection: Connection, session: SessionId) -> KnownSession:
         """Raises `LookupError` where the session has not been started."""
         known = self._sessions.get(session) or _read_session(connection, session)
@@ -82,9 +88,10 @@ class KnownSessions:
 
 
 def newest_journal_id(connection: Connection) -> JournalId:
-    """The highest number that anything in the file knows; the next one is new."""
+    """The highest number that anything in the index knows; the next one is new."""
     columns = (frames.c.journal_id, gaps.c.journal_id, checkpoints.c.journal_id)
-    return JournalId(max(connection.scalar(select(func.max(c))) or 0 for c in columns))
+    of_tables = (connection.scalar(select(func.max(c))) or 0 for c in columns)
+    return JournalId(max(newest_number(connection), *of_tables))
 
 
 def _read_session(connection: Connection, session: SessionId) -> KnownSession:

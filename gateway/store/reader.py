@@ -6,11 +6,12 @@ for a long one would keep the WAL from being folded back into the file.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, null, select, union_all
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, select
 
 from gateway.messages import (
     AlarmState,
@@ -36,7 +37,7 @@ from gateway.store.answers import (
     beat_of,
     event_of,
     gap_of,
-    journalled,
+    removed_gap,
     stored_frame,
     stored_session,
     summary_of,
@@ -50,6 +51,14 @@ from gateway.store.entries import (
     StayId,
     StoredFrame,
 )
+from gateway.store.frame_blocks import FiledFrame
+from gateway.store.frame_files import FrameFiles, frames_folder
+from gateway.store.frame_index import (
+    frame_of_table,
+    frames_between,
+    frames_of_runs,
+    runs_after,
+)
 from gateway.store.schema import (
     alarms,
     assignments,
@@ -57,10 +66,12 @@ from gateway.store.schema import (
     beds,
     checkpoints,
     events,
+    frame_runs,
     frames,
     gaps,
     models,
     received_ranges,
+    removed_frames,
     security_events,
     sensors,
     sessions,
@@ -69,6 +80,7 @@ from gateway.store.schema import (
 )
 
 JOURNAL_PAGE_ROWS = 256  # 0.1 MB of frames in memory at a time, however long the journal is
+JOURNAL_PAGE_RUNS = 64  # whose frames are read block by block
 
 
 class Reader:
@@ -76,6 +88,7 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self._engine = reader_engine(path)
+        self._files = FrameFiles(frames_folder(path))
 
     def close(self) -> None:
         self._engine.dispose()
@@ -115,10 +128,16 @@ class Reader:
         if row_id is None:
             return
         after = self._journal_begin(row_id) if journal_id is None else journal_id
-        while page := self._rows(_journal_page(row_id, after)):
-            for row in page:
-                yield journalled(session, row)
-            after = JournalId(page[-1].journal_id)
+        parts: tuple[Iterator[FiledFrame | JournalledGap], ...] = (
+            self._table_frames_after(row_id, after),
+            self._filed_frames_after(row_id, after),
+            self._gaps_after(row_id, after),
+        )
+        for entry in heapq.merge(*parts, key=lambda entry: entry.journal_id):
+            if isinstance(entry, FiledFrame):
+                yield JournalledFrame(entry.journal_id, stored_frame(session, entry))
+            else:
+                yield entry
 
     def frame(self, session: SessionId, sequence: FrameSequence) -> StoredFrame | None:
         found = self.frames(session, sequence, sequence)
@@ -128,12 +147,8 @@ class Reader:
         self, session: SessionId, first: FrameSequence, last: FrameSequence
     ) -> JournalId | None:
         """Where in the journal the newest frame of `first` to `last` is; None: there is none."""
-        rows = self._rows(
-            select(func.max(frames.c.journal_id).label("newest"))
-            .join(sessions)
-            .where(_is_session(session), frames.c.sequence.between(first, last))
-        )
-        return None if rows[0].newest is None else JournalId(rows[0].newest)
+        found = self._frames(session, first, last)
+        return max((frame.journal_id for frame in found), default=None)
 
     def frames(
         self,
@@ -146,15 +161,16 @@ class Reader:
 
         `until` leaves out what came later than that place in the journal.
         """
-        rows = (
-            select(frames)
-            .join(sessions)
-            .where(_is_session(session), frames.c.sequence.between(first, last))
-            .order_by(frames.c.sequence)
-        )
-        if until is not None:
-            rows = rows.where(frames.c.journal_id <= until)
-        return [stored_frame(session, r) for r in self._rows(rows)]
+        return [
+            stored_frame(session, frame)
+            for frame in self._frames(session, first, last)
+            if until is None or frame.journal_id <= until
+        ]
+
+    def removed(self, session: SessionId) -> list[Gap]:
+        """Signal that was stored and had to go, in order of the axis."""
+        rows = select(removed_frames).join(sessions).where(_is_session(session))
+        return [removed_gap(r) for r in self._rows(rows.order_by(removed_frames.c.first_sequence))]
 
     def gaps_to_fill(self, session: SessionId) -> list[Gap]:
         """Gaps whose late frames have not been analysed, in order of the axis."""
@@ -248,17 +264,43 @@ class Reader:
         with self._engine.connect() as connection:
             return connection.scalar(select(sessions.c.id).where(_is_session(session)))
 
+    def _frames(self, session: SessionId, first: int, last: int) -> list[FiledFrame]:
+        row_id = self._row_id(session)
+        if row_id is None:
+            return []
+        with self._engine.connect() as connection:
+            return frames_between(connection, self._files, row_id, first, last)
+
     def _journal_begin(self, row_id: int) -> JournalId:
         """Just before the first journalled entry of the session."""
         firsts = [
             row[0]
-            for table in (frames, gaps)
+            for table in (frames, frame_runs, gaps)
             for row in self._rows(
                 select(func.min(table.c.journal_id)).where(table.c.session_id == row_id)
             )
             if row[0] is not None
         ]
         return JournalId(min(firsts, default=1) - 1)
+
+    def _filed_frames_after(self, row_id: int, after: JournalId) -> Iterator[FiledFrame]:
+        while runs := self._rows(runs_after(row_id, after, JOURNAL_PAGE_RUNS)):
+            for frame in frames_of_runs(self._files, runs):
+                if frame.journal_id > after:
+                    yield frame
+            after = JournalId(runs[-1].last_journal_id)
+
+    def _table_frames_after(self, row_id: int, after: JournalId) -> Iterator[FiledFrame]:
+        while page := self._rows(_page(frames, row_id, after)):
+            for row in page:
+                yield frame_of_table(row)
+            after = JournalId(page[-1].journal_id)
+
+    def _gaps_after(self, row_id: int, after: JournalId) -> Iterator[JournalledGap]:
+        while page := self._rows(_page(gaps, row_id, after)):
+            for row in page:
+                yield JournalledGap(JournalId(row.journal_id), gap_of(row))
+            after = JournalId(page[-1].journal_id)
 
 
 def _sessions() -> Select[Any]:
@@ -285,27 +327,11 @@ def _alarms() -> Select[Any]:
     return select(alarms, beds.c.name.label("bed_name")).join(beds)
 
 
-def _journal_page(row_id: int, after: JournalId) -> Select[Any]:
+def _page(table: Table, row_id: int, after: JournalId) -> Select[Any]:
     """`+ 0` keeps SQLite off the session's index, which would sort the whole session first."""
-    of_frames = select(
-        frames.c.journal_id,
-        frames.c.sequence,
-        frames.c.sealed,
-        frames.c.received_s,
-        frames.c.late,
-        null().label("start"),
-        null().label("length"),
-        null().label("reason"),
-    ).where(frames.c.session_id + 0 == row_id, frames.c.journal_id > after)
-    of_gaps = select(
-        gaps.c.journal_id,
-        null(),
-        null(),
-        null(),
-        literal(0),
-        gaps.c.start,
-        gaps.c.length,
-        gaps.c.reason,
-    ).where(gaps.c.session_id + 0 == row_id, gaps.c.journal_id > after)
-    both = union_all(of_frames, of_gaps).subquery()
-    return select(both).order_by(both.c.journal_id).limit(JOURNAL_PAGE_ROWS)
+    return (
+        select(table)
+        .where(table.c.session_id + 0 == row_id, table.c.journal_id > after)
+        .order_by(table.c.journal_id)
+        .limit(JOURNAL_PAGE_ROWS)
+    )

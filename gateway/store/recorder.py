@@ -1,18 +1,20 @@
 """The one writer: takes entries from the event loop, commits them in order on its own thread.
 
-Frames wait up to `commit_interval_s`, for one fsync serves them all; an alarm or a bed command is
-committed at once, with everything that was recorded before it. A disk that fails is tried again
-for ever: nothing is acknowledged meanwhile, and `health` says why.
+Frames wait up to `commit_interval_s`, for one fsync of their file serves them all; the tables learn
+of them within `index_interval_s`. An alarm or a bed command is committed at once, with everything
+that was recorded before it. A disk that fails is tried again for ever: nothing is acknowledged
+meanwhile, and `health` says why.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
 
@@ -28,13 +30,16 @@ from gateway.store.entries import (
     StoredFrame,
 )
 from gateway.store.outbox import delivered_message_ids
-from gateway.store.transactions import Commit, StoreWriter
+from gateway.store.transactions import Commit, StoreWriter, may_wait
 
 MAX_QUEUED_FRAMES = 2048  # 3 min of 8 sensors at 250 Hz, 1 MB; what is beyond stays in the sensors
 FRAMES_PER_COMMIT = 128  # more than 5 s of 8 live sensors: a backlog is acknowledged as it comes
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 30.0  # somebody who frees space on the disk sees it work soon
 RETENTION_INTERVAL_S = 60.0  # after start-up, too: a restart replays before anything is removed
+
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,7 @@ class Recorder:
         self._in_hand: list[_Queued] = []  # the thread's own: taken and not yet durable
         self._commit_due_s = 0.0  # monotonic; counts while the queue holds something
         self._retention_due_s = time.monotonic() + RETENTION_INTERVAL_S
+        self._index_due_s = time.monotonic() + config.index_interval_s
         self._urgent = False
         self._closing = False
         self._frames_queued = 0
@@ -181,6 +187,7 @@ class Recorder:
                     self._retain()
                 elif not self._commit(batch):
                     return
+            self._until_done(self._index)
         finally:  # closed, or a fault of our own: nobody shall wait for an answer in vain
             with self._changed:
                 self._closing = True
@@ -190,10 +197,12 @@ class Recorder:
     def _commit(self, batch: list[_Queued]) -> bool:
         """False: the recorder is closing and the disk failed to the last."""
         self._in_hand = batch
+        begun_s = time.perf_counter()
         commit = self._write(batch)
         if commit is None:
             return False
         self._in_hand = []
+        self._note_commit(1000 * (time.perf_counter() - begun_s))
         for place, queued in enumerate(batch):
             queued.settle(commit.refused.get(place))
         self._on_committed(commit)
@@ -225,11 +234,13 @@ class Recorder:
     def _retain(self) -> None:
         """One step; the next follows at once if more is due, but commits go first."""
         try:
-            more = self._writer.remove_old(self._config.waveform_days) | self._prune_outbox()
-        except OperationalError as error:
+            if self._writer.has_waiting and not self._may_wait():
+                self._index()
+            more = self._writer.remove_old(self._config) | self._prune_outbox()
+        except (OperationalError, OSError) as error:
             more = False
             with self._changed:
-                self._failing_because = str(error.orig)
+                self._failing_because = _reason(error)
         if not more:
             self._retention_due_s = time.monotonic() + RETENTION_INTERVAL_S
 
@@ -241,20 +252,35 @@ class Recorder:
         return bool(delivered)
 
     def _write(self, batch: list[_Queued]) -> Commit | None:
-        """Try until the disk takes it; None where it failed and the recorder is closing."""
+        """None where the disk failed and the recorder is closing."""
         entries = [queued.entry for queued in batch]
+        commit = self._until_done(lambda: self._writer.take(entries))
+        if commit is None or (self._may_wait() and all(map(may_wait, entries))):
+            return commit
+        refused = self._until_done(self._index)
+        return None if refused is None else replace(commit, refused=refused)
+
+    def _may_wait(self) -> bool:
+        return not self._closing and time.monotonic() < self._index_due_s
+
+    def _index(self) -> Mapping[int, BedCommandRefused]:
+        refused = self._writer.index()
+        self._index_due_s = time.monotonic() + self._config.index_interval_s
+        return refused
+
+    def _until_done(self, step: Callable[[], _Result]) -> _Result | None:
+        """Try until the disk takes it; None where it failed and the recorder is closing."""
         delay_s = FIRST_RETRY_S
         while True:
-            begun_s = time.perf_counter()
             try:
-                commit = self._writer.write(entries)
-            except OperationalError as error:  # full, I/O error, locked, read-only
-                if not self._wait_after_failure(str(error.orig), delay_s):
+                result = step()
+            except (OperationalError, OSError) as error:  # full, I/O error, locked, read-only
+                if not self._wait_after_failure(_reason(error), delay_s):
                     return None
                 delay_s = min(2 * delay_s, LAST_RETRY_S)
             else:
-                self._note_success(1000 * (time.perf_counter() - begun_s))
-                return commit
+                self._note_success()
+                return result
 
     def _wait_after_failure(self, reason: str, delay_s: float) -> bool:
         """Whether to try again."""
@@ -265,9 +291,16 @@ class Recorder:
             self._changed.wait_for(lambda: self._closing, delay_s)
             return True
 
-    def _note_success(self, took_ms: float) -> None:
+    def _note_success(self) -> None:
         with self._changed:
             self._failing_because = None
+
+    def _note_commit(self, took_ms: float) -> None:
+        with self._changed:
             self._commits += 1
             self._last_commit_ms = took_ms
             self._frames_in_hand = 0
+
+
+def _reason(error: OperationalError | OSError) -> str:
+    return str(error.orig) if isinstance(error, OperationalError) else str(error.strerror)

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005"
 
 metadata = MetaData()
 
@@ -99,9 +99,12 @@ sessions = _table(
     Column("first_received_s", REAL, nullable=False),
     Column("wall_offset_s", REAL),
     _flag("finished"),
+    Column("wall_error_s", REAL),  # NULL: not known
+    _flag("clock_unsynced"),  # the gateway's clock was not set when this session was dated
     UniqueConstraint("device_id", "boot_id", "salt"),
 )
 
+# Frames of before there were frame files; none comes to it any more.
 frames = _table(
     "frames",
     Column("journal_id", Integer, primary_key=True, autoincrement=False),
@@ -112,6 +115,32 @@ frames = _table(
     _stay(),
     _flag("late"),
     UniqueConstraint("session_id", "sequence"),
+)
+
+# Frames of one session in one block of a frame file, in order and without a break.
+frame_runs = _table(
+    "frame_runs",
+    Column("journal_id", Integer, primary_key=True, autoincrement=False),  # of the first
+    Column("last_journal_id", Integer, nullable=False),
+    _session(),
+    Column("first_sequence", Integer, nullable=False),
+    Column("last_sequence", Integer, nullable=False),
+    Column("file", Integer, nullable=False),
+    Column("offset", Integer, nullable=False),
+    Column("received_s", REAL, nullable=False),  # when the last one came
+    _stay(),
+    _flag("late"),
+    UniqueConstraint("session_id", "first_sequence"),
+)
+
+# What was stored and had to go: it shows as a gap.
+removed_frames = _table(
+    "removed_frames",
+    _session_key(),
+    Column("first_sequence", Integer, primary_key=True),
+    Column("last_sequence", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    keyed_by_rowid=False,
 )
 
 gaps = _table(

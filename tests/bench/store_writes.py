@@ -1,8 +1,10 @@
-"""What the store costs: `python -m tests.bench.store_writes`.
+"""What the store costs: `python -m tests.bench.store_writes [--device IMAGE_FOLDER]`.
 
-For each number of beds an hour of commits as the gateway makes them: frames and beats of 5 s in
-each, a checkpoint and a summary each minute. Bytes are those that the kernel was given for the
-disk (write_bytes of /proc/self/io), WAL, folding back and file system blocks included.
+For each number of beds, batch and layout an hour of commits as the recorder makes them: frames and
+beats of each batch, checkpoints, a summary each minute. Two figures, both over the frames' own
+bytes: what the process gave the kernel for the disk (write_bytes of /proc/self/io: whole pages, WAL
+and folding back included), and, with `--device`, what an ext4 on a loop device wrote, its journal and
+all metadata included. The latter mounts, so it wants root.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ def test_signal_belongs_to_the_stay_of_its_own_time_not_of_its_arrival(
         ]
     )
     expected = [None, 1, None, 2, 3, None]
-    assert stays_of_rows(store, "frames", "sequence") == expected
+    assert stays_of_rows(store, "frame_runs", "first_sequence") == expected
     assert stays_of_rows(store, "beats", "r_sample") == expected
 
 
@@ -167,7 +167,7 @@ def test_a_new_admission_counts_for_the_frames_that_follow(
             frame_at(session, 50),
         ]
     )
-    assert stays_of_rows(store, "frames", "sequence") == [1, None, 2]
+    assert stays_of_rows(store, "frame_runs", "first_sequence") == [1, None, 2]
 
 
 def test_without_a_clock_the_time_of_arrival_decides(
@@ -175,4 +175,4 @@ def test_without_a_clock_the_time_of_arrival_decides(
 ) -> None:
     do(writer, AddBed("Bed 1"), AssignSensor(SENSOR, "Bed 1", 0.0), Admit("Bed 1", 2e9))
     writer.write([SessionStarted(session, 125, 0, 1e9, wall_offset_s=None), frame_at(session, 10)])
-    assert stays_of_rows(store, "frames", "sequence") == [None]
+    assert stays_of_rows(store, "frame_runs", "first_sequence") == [None]

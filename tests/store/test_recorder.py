@@ -51,7 +51,7 @@ class Ward:
 
     def __init__(self, path: Path, commit_interval_s: float) -> None:
         self.commits: queue.Queue[Commit] = queue.Queue()
-        config = StoreConfig(commit_interval_s=commit_interval_s)
+        config = StoreConfig(commit_interval_s=commit_interval_s, index_interval_s=0.0)
         self.recorder = Recorder(path, config, self.commits.put, now=lambda: STARTED_S)
 
     def commit(self) -> Commit:
@@ -196,15 +196,12 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return disk
 
 
-def await_attempts(disk: Disk, count: int) -> None:
-    for _ in range(count):
-        disk.attempts.get(timeout=SOON_S)
-
-
 def fill_the_disk(ward: Ward, session: SessionId, first: int) -> Callable[[], Commit]:
-    """More frames than the file's free pages take, and an alarm that wants them on disk now."""
+    """More beats than the free pages take, and an alarm that wants all on disk now."""
     for sequence in range(first, first + 100):
         ward.recorder.record(frame(session, sequence))
+    beats = (Beat(SampleIndex(sample), 1.0, None, False, None) for sample in range(2000))
+    ward.recorder.record(Found(session, "0123abcd", tuple(beats)))
     ward.recorder.record(AlarmChanged(BedId(1), ASYSTOLE, session))
     return ward.commit
 
@@ -216,10 +213,10 @@ def test_a_full_disk_acknowledges_nothing_and_loses_nothing(
         ward.recorder.record(started)
         ward.recorder.command(AddBed("Bed 1")).result(SOON_S)
         ward.commit()
-        await_attempts(disk, 1)
         disk.full.set()
         commit = fill_the_disk(ward, session, 0)
-        await_attempts(disk, 2)  # the first has failed when the second begins
+        while ward.recorder.health.failing_because is None:
+            disk.attempts.get(timeout=SOON_S)
         health = ward.recorder.health
         assert health.failing_because == "database or disk is full"
         assert health.queued_frames == 100

@@ -80,9 +80,9 @@ def test_old_frames_go_in_steps_and_their_ranges_stay(
     monkeypatch.setattr(retention, "ROWS_PER_STEP", 4)
     kept = [frame(session, sequence, DAY_S - 1) for sequence in range(6, 10)]
     writer.write([started, *old_frames(session, 6), *kept])
-    assert writer.remove_old(waveform_days=1)
+    assert writer.remove_old(StoreConfig(waveform_days=1))
     assert stored_sequences(reader, session) == [4, 5, 6, 7, 8, 9]
-    assert not writer.remove_old(waveform_days=1)
+    assert not writer.remove_old(StoreConfig(waveform_days=1))
     assert stored_sequences(reader, session) == [6, 7, 8, 9]
     assert reader.received_ranges(session) == ((0, 9),)
 
@@ -91,7 +91,7 @@ def test_a_replay_of_a_frame_that_is_gone_is_not_stored_again(
     writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
 ) -> None:
     writer.write([started, *old_frames(session, 1), frame(session, 1)])
-    writer.remove_old(waveform_days=1)
+    writer.remove_old(StoreConfig(waveform_days=1))
     commit = writer.write([frame(session, 0)])
     assert commit.frames == {session: (0,)}  # the sensor may forget it
     assert stored_sequences(reader, session) == [1]
@@ -101,7 +101,7 @@ def test_journal_numbers_go_on_after_frames_are_gone(
     writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
 ) -> None:
     writer.write([started, *old_frames(session, 1), frame(session, 1)])
-    writer.remove_old(waveform_days=1)
+    writer.remove_old(StoreConfig(waveform_days=1))
     writer.write([frame(session, 2)])
     assert [entry.journal_id for entry in reader.journal_after(session, None)] == [2, 3]
 
@@ -140,7 +140,7 @@ def test_summaries_that_no_cloud_ever_took_leave_the_outbox_but_not_the_store(
         day = 40.0 * minute
         writer.write([MinuteSummary(session, minute, 60, 0, None, None, None, 0.0, 60.0)])
     day = 100.0
-    writer.remove_old(waveform_days=1)
+    writer.remove_old(StoreConfig(waveform_days=1))
     writer.close()
     outbox = OutboxReader(store)
     waiting = [json.loads(row.payload)["minute_s"] for row in outbox.pending(Lane.SUMMARY, 0, 9)]

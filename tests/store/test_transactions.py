@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import random
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import OperationalError
 
 from gateway.messages import (
     SAMPLES_PER_FRAME,
@@ -38,6 +39,7 @@ from gateway.store.database import open_store, writer_engine
 from gateway.store.entries import (
     AddBed,
     AlarmChanged,
+    BedCommandRefused,
     BedId,
     Checkpoint,
     DeclaredGap,
@@ -50,7 +52,9 @@ from gateway.store.entries import (
     SessionTimed,
     StoredFrame,
 )
+from gateway.store.frame_files import frames_folder
 from gateway.store.reader import Reader
+from gateway.store.rows import Transaction
 from gateway.store.transactions import FRAME_CONFLICT, StoreWriter
 
 STARTED_S = 1_000_000.0
@@ -72,6 +76,10 @@ def beat(r_sample: int, label: BeatLabel | None = None) -> Beat:
 
 def lost_frame(sequence: int) -> Gap:
     return Gap(SampleIndex(sequence * SAMPLES_PER_FRAME), SAMPLES_PER_FRAME)
+
+
+def lost_gap(session: SessionId, sequence: int) -> DeclaredGap:
+    return DeclaredGap(session, lost_frame(sequence))
 
 
 def test_what_was_written_is_read_again(
@@ -201,6 +209,7 @@ def test_any_order_and_batching_stores_each_frame_once(
 ) -> None:
     path = empty_store.with_name("gateway.sqlite3")
     shutil.copyfile(empty_store, path)
+    shutil.rmtree(frames_folder(path), ignore_errors=True)
     session = SessionId(DeviceId(7), 1, bytes(16))
     writer = StoreWriter(writer_engine(path), lambda: STARTED_S)
     writer.write([SessionStarted(session, 250, 0, STARTED_S, None)])
@@ -223,30 +232,53 @@ def test_any_order_and_batching_stores_each_frame_once(
     path.unlink()
 
 
-def test_a_batch_that_fails_leaves_nothing(
-    writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
+def fail_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next transaction is rolled back at its end, as by a disk that fails."""
+    finish = Transaction.finish
+
+    def fail(transaction: Transaction) -> Mapping[int, BedCommandRefused]:
+        monkeypatch.setattr(Transaction, "finish", finish)
+        finish(transaction)
+        raise OperationalError("COMMIT", None, OSError("disk I/O error"))
+
+    monkeypatch.setattr(Transaction, "finish", fail)
+
+
+def test_a_transaction_that_fails_leaves_the_tables_as_they_were_and_is_done_again(
+    writer: StoreWriter,
+    reader: Reader,
+    session: SessionId,
+    started: SessionStarted,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     writer.write([started, frame(session, 0)])
-    no_bed = AlarmChanged(BedId(99), asystole(AlarmState.ACTIVE))
-    with pytest.raises(IntegrityError):
-        writer.write([frame(session, 1), no_bed])
+    fail_once(monkeypatch)
+    with pytest.raises(OperationalError):
+        writer.write([frame(session, 1), lost_gap(session, 2), Checkpoint(session, b"state")])
     assert reader.received_ranges(session) == ((0, 0),)
-    assert writer.write([frame(session, 1)]).frames == {session: (1,)}
-    assert [e.journal_id for e in reader.journal_after(session, None)] == [1, 2]
+    assert writer.take([frame(session, 1)]).frames == {session: (1,)}  # it is in its file
+    assert writer.take([other_bytes(frame(session, 1))]).conflicts
+    writer.index()
+    assert reader.received_ranges(session) == ((0, 1),)
+    assert [e.journal_id for e in reader.journal_after(session, None)] == [1, 2, 3]
 
 
-def test_a_model_of_a_batch_that_failed_is_forgotten(
-    writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
+def test_a_model_of_a_transaction_that_failed_is_forgotten(
+    writer: StoreWriter,
+    reader: Reader,
+    session: SessionId,
+    started: SessionStarted,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     label = BeatLabel(BeatClass.NORMAL, 0.1)
-    no_bed = AlarmChanged(BedId(99), asystole(AlarmState.ACTIVE))
     writer.write([started])
-    with pytest.raises(IntegrityError):
-        writer.write([Found(session, MODEL, (beat(20, label),)), no_bed])
+    fail_once(monkeypatch)
+    with pytest.raises(OperationalError):
+        writer.write([Found(session, MODEL, (beat(20, label),))])
     writer.write([Found(session, "another", (beat(30, label),))])
     writer.write([Found(session, MODEL, (beat(40, label),))])
     stored = reader.beats(session, SampleIndex(0), SampleIndex(99))
-    assert [each.model for each in stored] == ["another", MODEL]
+    assert [each.model for each in stored] == [MODEL, "another", MODEL]
 
 
 def test_a_replay_finds_the_same_beats_and_writes_none_twice(
@@ -365,7 +397,7 @@ def test_the_raw_samples_are_not_in_the_file(
     stored = reader.frame(session, FrameSequence(0))
     assert stored is not None
     assert np.array_equal(open_frame(key, stored.sealed).steps, steps)
-    on_disk = b"".join(part.read_bytes() for part in store.parent.iterdir())
+    on_disk = b"".join(part.read_bytes() for part in store.parent.rglob("*") if part.is_file())
     assert sealed[100:200] in on_disk
     raw = steps.astype("<i2").tobytes()
     assert not any(raw[at : at + 8] in on_disk for at in range(0, len(raw) - 8, 2))
