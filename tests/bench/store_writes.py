@@ -1,22 +1,33 @@
-"""What the store costs: `python -m tests.bench.store_writes [--device IMAGE_FOLDER]`.
+"""What the store costs: `python -m tests.bench.store_writes [--device]`.
 
-For each number of beds, batch and layout an hour of commits as the recorder makes them: frames and
-beats of each batch, checkpoints, a summary each minute. Two figures, both over the frames' own
-bytes: what the process gave the kernel for the disk (write_bytes of /proc/self/io: whole pages, WAL
-and folding back included), and, with `--device`, what an ext4 on a loop device wrote, its journal and
-all metadata included. The latter mounts, so it wants root.
+For each number of beds and length of batch an hour of commits as the recorder makes them: frames
+and beats of each batch, a checkpoint and a summary at their intervals, an alarm that changes now and
+then. All figures are over the frames' own bytes. "given" is what the process gave the kernel for
+the disk (write_bytes of /proc/self/io: whole pages, WAL and folding back included). With `--device`,
+which mounts and so wants root, "device" is what an ext4 on a loop device wrote in all: its journal
+and every inode too.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import os
 import random
 import statistics
+import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from gateway.config import StoreConfig
 from gateway.messages import (
     SAMPLES_PER_FRAME,
+    Alarm,
+    AlarmKind,
+    AlarmPriority,
+    AlarmState,
     Beat,
     BeatClass,
     BeatLabel,
@@ -30,7 +41,9 @@ from gateway.store.database import open_store, writer_engine
 from gateway.store.entries import (
     AddBed,
     Admit,
+    AlarmChanged,
     AssignSensor,
+    BedId,
     Checkpoint,
     Entry,
     Found,
@@ -41,68 +54,136 @@ from gateway.store.entries import (
 from gateway.store.transactions import StoreWriter
 
 RATE_HZ = 250
-FRAMES_PER_COMMIT = 7  # 5.2 s at 250 Hz
-COMMITS_PER_MINUTE = 12
-CHECKPOINT_BYTES = 20_000
+FRAME_S = SAMPLES_PER_FRAME / RATE_HZ
+HOUR_S = 3600
+CHECKPOINT_BYTES = 28_500  # of the packaged ECG after some minutes: 27 to 30 kB
+ALARM_EACH_S = 600  # of each bed: raised, acknowledged, over
 LABEL = BeatLabel(BeatClass.NORMAL, 0.03)
+IMAGE_BYTES = 512 * 1024 * 1024
+SECTOR_BYTES = 512
+SECTORS_WRITTEN = 6  # the field of /sys/block/*/stat
 
 
 def main() -> None:
-    for beds in (1, 8):
-        bench_hour(beds)
+    parser = argparse.ArgumentParser(description="What the store writes.")
+    parser.add_argument("--device", action="store_true", help="measure a loop device, too")
+    arguments = parser.parse_args()
+    with loop_device() if arguments.device else contextlib.nullcontext() as mounted:
+        for beds in (1, 8):
+            for batch_s in (5.0, 15.0):
+                bench_hour(beds, batch_s, mounted)
 
 
-def bench_hour(beds: int, minutes: int = 60) -> None:
+def bench_hour(beds: int, batch_s: float, device: tuple[Path, str] | None = None) -> None:
     """Print time and bytes of the commits of an hour."""
-    with tempfile.TemporaryDirectory() as folder:
+    config = StoreConfig()
+    where, on_device = (None, None) if device is None else (device[0], device_bytes(device[1]))
+    with tempfile.TemporaryDirectory(dir=where) as folder:
         path = Path(folder) / "gateway.sqlite3"
         open_store(path)
         writer = StoreWriter(writer_engine(path), time.time)
-        sessions = [admit(writer, number) for number in range(1, beds + 1)]
+        beds_of = [Bed(writer, number, config) for number in range(1, beds + 1)]
+        device_before = on_device() if on_device else 0
         before, cpu_s, took_ms = bytes_to_disk(), time.process_time(), []
-        for number in range(minutes * COMMITS_PER_MINUTE):
-            entries = [entry for session in sessions for entry in five_seconds(session, number)]
+        index_due_s = config.index_interval_s
+        for now_s in (batch_s * number for number in range(round(HOUR_S / batch_s))):
+            entries = [entry for bed in beds_of for entry in bed.until(now_s + batch_s)]
             begun_s = time.perf_counter()
-            writer.write(entries)
+            writer.take(entries)
+            if now_s >= index_due_s or any(isinstance(one, AlarmChanged) for one in entries):
+                writer.index()
+                index_due_s = now_s + config.index_interval_s
             took_ms.append(1000 * (time.perf_counter() - begun_s))
+        writer.index()
         cpu_ms = 1000 * (time.process_time() - cpu_s) / len(took_ms)
-        written = bytes_to_disk() - before
+        sealed = sum(bed.sequence for bed in beds_of) * FRAME_BYTES
+        given = (bytes_to_disk() - before) / sealed
+        on_disk = f", device {(on_device() - device_before) / sealed:.2f} ×" if on_device else ""
         writer.close()
-    sealed = len(took_ms) * beds * FRAMES_PER_COMMIT * FRAME_BYTES
     print(
-        f"{beds} beds: a commit of {FRAMES_PER_COMMIT * beds} frames takes"
-        f" {statistics.median(took_ms):.1f} ms (CPU {cpu_ms:.1f} ms) and writes"
-        f" {written / len(took_ms) / 1000:.0f} kB, {written / sealed:.1f} × the frames' own bytes"
+        f"{beds} bed{'s' if beds > 1 else ''}, {batch_s:.0f} s: given {given:.2f} ×{on_disk};"
+        f" {sealed / beds / 1e6:.2f} MB of frames a patient-hour; a commit takes"
+        f" {statistics.median(took_ms):.1f} ms, {max(took_ms):.0f} ms at most, CPU {cpu_ms:.1f} ms"
     )
 
 
-def admit(writer: StoreWriter, number: int) -> SessionId:
-    device_id, bed = DeviceId(number), f"Bed {number}"
-    writer.write([AddBed(bed), Admit(bed, 0.0), AssignSensor(device_id, bed, 0.0)])
-    session = SessionId(device_id, 1, random.randbytes(16))
-    writer.write([SessionStarted(session, RATE_HZ, 0, first_received_s=0.0, wall_offset_s=0.0)])
-    return session
+class Bed:
+    """One sensor's signal, as the entries that the recorder is given."""
 
+    def __init__(self, writer: StoreWriter, number: int, config: StoreConfig) -> None:
+        device_id, name = DeviceId(number), f"Bed {number}"
+        writer.write([AddBed(name), Admit(name, 0.0), AssignSensor(device_id, name, 0.0)])
+        self.session = SessionId(device_id, 1, random.randbytes(16))
+        writer.write([SessionStarted(self.session, RATE_HZ, 0, 0.0, wall_offset_s=0.0)])
+        self.sequence = 0
+        self._id = BedId(number)
+        self._checkpoint_s = self._checkpoint_due_s = config.checkpoint_interval_s
+        self._minute_due_s = 60.0
+        self._alarm_due_s = 60.0 * number
 
-def five_seconds(session: SessionId, number: int) -> list[Entry]:
-    """What one sensor brings for the commit of that number."""
-    first = number * FRAMES_PER_COMMIT
-    entries: list[Entry] = []
-    for sequence in range(first, first + FRAMES_PER_COMMIT):
-        sealed = random.randbytes(FRAME_BYTES)
-        entries.append(StoredFrame(session, FrameSequence(sequence), sealed, 5.0 * number))
-        r_sample = SampleIndex(sequence * SAMPLES_PER_FRAME)
-        entries.append(Found(session, "0123abcd", (Beat(r_sample, 900.0, 748.0, False, LABEL),)))
-    if number % COMMITS_PER_MINUTE == 0:
-        minute_s = 60 * (number // COMMITS_PER_MINUTE)
-        entries.append(Checkpoint(session, random.randbytes(CHECKPOINT_BYTES)))
-        entries.append(MinuteSummary(session, minute_s, 80, 0, 70.0, 80.2, 91.0, 60.0, 0.0))
-    return entries
+    def until(self, end_s: float) -> list[Entry]:
+        entries: list[Entry] = []
+        while (self.sequence + 1) * FRAME_S <= end_s:
+            entries += self._frame()
+        if end_s >= self._checkpoint_due_s:
+            self._checkpoint_due_s += self._checkpoint_s
+            entries.append(Checkpoint(self.session, random.randbytes(CHECKPOINT_BYTES)))
+        if end_s >= self._minute_due_s:
+            minute_s = int(self._minute_due_s) - 60
+            self._minute_due_s += 60.0
+            entries.append(MinuteSummary(self.session, minute_s, 80, 0, 70.0, 80.2, 91.0, 60.0, 0.0))
+        if end_s >= self._alarm_due_s:
+            entries.append(self._alarm())
+        return entries
+
+    def _frame(self) -> list[Entry]:
+        sequence, self.sequence = self.sequence, self.sequence + 1
+        sealed, received_s = random.randbytes(FRAME_BYTES), self.sequence * FRAME_S
+        beat = Beat(SampleIndex(sequence * SAMPLES_PER_FRAME), 900.0, 748.0, False, LABEL)
+        return [
+            StoredFrame(self.session, FrameSequence(sequence), sealed, received_s),
+            Found(self.session, "0123abcd", (beat,)),
+        ]
+
+    def _alarm(self) -> Entry:
+        onset_s = self._alarm_due_s
+        self._alarm_due_s += ALARM_EACH_S
+        kind, priority = AlarmKind.TACHYCARDIA, AlarmPriority.MEDIUM
+        alarm = Alarm(kind, priority, onset_s, onset_s, AlarmState.ACTIVE)
+        return AlarmChanged(self._id, alarm, self.session)
 
 
 def bytes_to_disk() -> int:
     lines = Path("/proc/self/io").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
+
+
+def device_bytes(name: str) -> Callable[[], int]:
+    def written() -> int:
+        os.sync()
+        stat = Path(f"/sys/block/{name}/stat").read_text().split()
+        return int(stat[SECTORS_WRITTEN]) * SECTOR_BYTES
+
+    return written
+
+
+@contextlib.contextmanager
+def loop_device() -> Iterator[tuple[Path, str]]:
+    """An ext4 of its own on a loop device: where it is mounted, and the device's name."""
+    with tempfile.TemporaryDirectory() as folder:
+        image, mount = Path(folder) / "image", Path(folder) / "mount"
+        mount.mkdir()
+        with image.open("wb") as file:
+            file.truncate(IMAGE_BYTES)
+        subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+        subprocess.run(["mount", "-o", "loop", image, mount], check=True)
+        try:
+            source = subprocess.run(
+                ["findmnt", "-no", "SOURCE", mount], check=True, capture_output=True, text=True
+            )
+            yield mount, Path(source.stdout.strip()).name
+        finally:
+            subprocess.run(["umount", mount], check=True)
 
 
 if __name__ == "__main__":
