@@ -85,8 +85,12 @@ class StoreConfig:
     path: Path = Path("gateway.sqlite3")  # relative to state_directory
     commit_interval_s: float = bounded(5.0, low=0.1, high=15.0)  # the sensor holds 60 s
     index_interval_s: float = bounded(60.0, low=0.1, high=600.0)  # what a replay finds again
-    checkpoint_interval_s: float = bounded(60.0, low=5.0, high=600.0)  # of signal, between saves
+    checkpoint_interval_s: float = bounded(120.0, low=5.0, high=600.0)  # of signal, between saves
     waveform_days: int = bounded(30, low=1, high=3650)
+    waveform_gigabytes: float = bounded(16.0, low=0.1, high=100_000.0)  # 8 beds fill 15 in 30 days
+    finding_days: int = bounded(90, low=1, high=3650)  # beats and rhythm events
+    report_days: int = bounded(730, low=1, high=3650)  # minutes, and alarms that are over
+    database_gigabytes: float = bounded(8.0, low=0.1, high=100_000.0)  # beyond it old beats go
     delivered: Path = Path("/var/lib/ecg-cloud-sync/delivered.sqlite3")  # what the cloud has
 
 

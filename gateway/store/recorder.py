@@ -8,6 +8,8 @@ meanwhile, and `health` says why.
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -275,6 +277,8 @@ class Recorder:
             try:
                 result = step()
             except (OperationalError, OSError) as error:  # full, I/O error, locked, read-only
+                if _is_full(error) and self._writer.make_room():
+                    continue
                 if not self._wait_after_failure(_reason(error), delay_s):
                     return None
                 delay_s = min(2 * delay_s, LAST_RETRY_S)
@@ -304,3 +308,9 @@ class Recorder:
 
 def _reason(error: OperationalError | OSError) -> str:
     return str(error.orig) if isinstance(error, OperationalError) else str(error.strerror)
+
+
+def _is_full(error: OperationalError | OSError) -> bool:
+    if isinstance(error, OperationalError):
+        return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -139,7 +139,6 @@ removed_frames = _table(
     _session_key(),
     Column("first_sequence", Integer, primary_key=True),
     Column("last_sequence", Integer, nullable=False),
-    Column("reason", Text, nullable=False),
     keyed_by_rowid=False,
 )
 

@@ -36,7 +36,7 @@ from gateway.store.frame_files import FrameAppender, FrameFiles, Place, frames_f
 from gateway.store.frame_index import frames_between, last_place
 from gateway.store.known_models import KnownModels
 from gateway.store.known_sessions import KnownSessions, newest_journal_id
-from gateway.store.retention import remove_old
+from gateway.store.retention import remove_old, remove_oldest_file
 from gateway.store.rows import Memory, Numbered, Transaction, start_session
 
 FRAME_CONFLICT = "frame conflict"
@@ -136,7 +136,11 @@ class StoreWriter:
     def remove_old(self, config: StoreConfig) -> bool:
         """One step of retention in a transaction of its own; True if more may be due."""
         with self._engine.begin() as connection:
-            return remove_old(connection, self._now(), config.waveform_days)
+            return remove_old(connection, self._files, config, self._now())
+
+    def make_room(self) -> bool:
+        """Remove the oldest waveforms; False where there are none but those being written."""
+        return remove_oldest_file(self._files)
 
     def close(self) -> None:
         self._appender.close()

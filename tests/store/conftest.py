@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,12 +17,18 @@ from gateway.store.transactions import StoreWriter
 STARTED_S = 1_000_000.0
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    """The path of a new store."""
-    path = tmp_path / "gateway.sqlite3"
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new store that nobody has open: made once, for migrations take their time."""
+    path = tmp_path_factory.mktemp("store") / "gateway.sqlite3"
     open_store(path)
     return path
+
+
+@pytest.fixture
+def store(tmp_path: Path, migrated: Path) -> Path:
+    """The path of a new store."""
+    return Path(shutil.copy(migrated, tmp_path))
 
 
 @pytest.fixture

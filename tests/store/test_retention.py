@@ -11,15 +11,21 @@ import pytest
 
 from gateway.config import StoreConfig
 from gateway.messages import (
+    SAMPLES_PER_FRAME,
     Alarm,
     AlarmKind,
     AlarmPriority,
     AlarmState,
+    Beat,
     FrameSequence,
+    GapReason,
+    RhythmEvent,
+    RhythmKind,
+    SampleIndex,
     SessionId,
 )
+from gateway.store import frame_files, retention
 from gateway.store import recorder as recorder_module
-from gateway.store import retention
 from gateway.store.answers import JournalledFrame
 from gateway.store.database import writer_engine
 from gateway.store.entries import (
@@ -28,10 +34,12 @@ from gateway.store.entries import (
     AlarmChanged,
     AssignSensor,
     BedId,
+    Found,
     MinuteSummary,
     SessionStarted,
     StoredFrame,
 )
+from gateway.store.frame_blocks import PAGE_BYTES
 from gateway.store.outbox import Lane, OutboxReader
 from gateway.store.reader import Reader
 from gateway.store.recorder import Recorder
@@ -44,11 +52,6 @@ DAY_S = 86_400.0
 def frame(session: SessionId, sequence: int, age_s: float = 0.0) -> StoredFrame:
     sealed = sequence.to_bytes(434, "big")
     return StoredFrame(session, FrameSequence(sequence), sealed, NOW_S - age_s)
-
-
-def old_frames(session: SessionId, count: int) -> list[StoredFrame]:
-    """From sequence 0 on, a second older than a day."""
-    return [frame(session, sequence, DAY_S + 1) for sequence in range(count)]
 
 
 def await_steps(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -70,42 +73,158 @@ def stored_sequences(reader: Reader, session: SessionId) -> list[int]:
     return [entry.frame.sequence for entry in journal if isinstance(entry, JournalledFrame)]
 
 
-def test_old_frames_go_in_steps_and_their_ranges_stay(
+@pytest.fixture
+def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block of five frames fills a file."""
+    monkeypatch.setattr(frame_files, "FILE_BYTES", PAGE_BYTES)
+    monkeypatch.setattr(retention, "LEAST_FREE_BYTES", 0)
+
+
+def write_in_files(writer: StoreWriter, session: SessionId, *ages_s: float) -> None:
+    """Five frames of each age in a file of their own."""
+    for number, age_s in enumerate(ages_s):
+        writer.write([frame(session, 5 * number + n, age_s) for n in range(5)])
+
+
+def retain(writer: StoreWriter, config: StoreConfig) -> int:
+    """All steps that are due; gives how many."""
+    steps = 1
+    while writer.remove_old(config):
+        steps += 1
+    return steps
+
+
+def removed_frames(reader: Reader, session: SessionId) -> list[tuple[int, int]]:
+    """First sequence and number of frames of each tombstone."""
+    return [
+        (gap.start // SAMPLES_PER_FRAME, gap.length // SAMPLES_PER_FRAME)
+        for gap in reader.removed(session)
+    ]
+
+
+@pytest.mark.usefixtures("small_files")
+def test_files_of_old_frames_go_and_leave_a_gap(
     writer: StoreWriter,
     reader: Reader,
     session: SessionId,
     started: SessionStarted,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(retention, "ROWS_PER_STEP", 4)
-    kept = [frame(session, sequence, DAY_S - 1) for sequence in range(6, 10)]
-    writer.write([started, *old_frames(session, 6), *kept])
-    assert writer.remove_old(StoreConfig(waveform_days=1))
-    assert stored_sequences(reader, session) == [4, 5, 6, 7, 8, 9]
-    assert not writer.remove_old(StoreConfig(waveform_days=1))
-    assert stored_sequences(reader, session) == [6, 7, 8, 9]
-    assert reader.received_ranges(session) == ((0, 9),)
+    monkeypatch.setattr(retention, "ROWS_PER_STEP", 1)
+    writer.write([started])
+    write_in_files(writer, session, DAY_S + 2, DAY_S + 1, DAY_S - 1, 0.0)
+    assert retain(writer, StoreConfig(waveform_days=1)) > 2
+    assert stored_sequences(reader, session) == list(range(10, 20))
+    assert reader.received_ranges(session) == ((0, 19),)
+    assert removed_frames(reader, session) == [(0, 10)]
+    assert reader.removed(session)[0].reason is GapReason.REMOVED
 
 
+@pytest.mark.usefixtures("small_files")
+def test_the_oldest_files_go_when_there_are_too_many(
+    writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
+) -> None:
+    writer.write([started])
+    write_in_files(writer, session, 3.0, 2.0, 1.0, 0.0)
+    retain(writer, StoreConfig(waveform_gigabytes=2 * PAGE_BYTES / 1e9 + 1e6 / 1e9))
+    assert stored_sequences(reader, session)[-5:] == [15, 16, 17, 18, 19]
+    retain(writer, StoreConfig(waveform_gigabytes=0.0))
+    assert stored_sequences(reader, session) == [15, 16, 17, 18, 19]  # what is being written stays
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_crowded_disk_takes_the_oldest_waveforms(
+    writer: StoreWriter,
+    reader: Reader,
+    session: SessionId,
+    started: SessionStarted,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writer.write([started])
+    write_in_files(writer, session, 2.0, 1.0, 0.0)
+    monkeypatch.setattr(retention, "LEAST_FREE_BYTES", 2**62)
+    retain(writer, StoreConfig())
+    assert stored_sequences(reader, session) == [10, 11, 12, 13, 14]
+
+
+@pytest.mark.usefixtures("small_files")
 def test_a_replay_of_a_frame_that_is_gone_is_not_stored_again(
     writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
 ) -> None:
-    writer.write([started, *old_frames(session, 1), frame(session, 1)])
-    writer.remove_old(StoreConfig(waveform_days=1))
+    writer.write([started])
+    write_in_files(writer, session, DAY_S + 1, 0.0)
+    retain(writer, StoreConfig(waveform_days=1))
     commit = writer.write([frame(session, 0)])
     assert commit.frames == {session: (0,)}  # the sensor may forget it
-    assert stored_sequences(reader, session) == [1]
+    assert stored_sequences(reader, session) == [5, 6, 7, 8, 9]
 
 
+@pytest.mark.usefixtures("small_files")
 def test_journal_numbers_go_on_after_frames_are_gone(
     writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
 ) -> None:
-    writer.write([started, *old_frames(session, 1), frame(session, 1)])
-    writer.remove_old(StoreConfig(waveform_days=1))
-    writer.write([frame(session, 2)])
-    assert [entry.journal_id for entry in reader.journal_after(session, None)] == [2, 3]
+    writer.write([started])
+    write_in_files(writer, session, DAY_S + 1, 0.0)
+    retain(writer, StoreConfig(waveform_days=1))
+    writer.write([frame(session, 10)])
+    assert [entry.journal_id for entry in reader.journal_after(session, None)] == [*range(6, 12)]
 
 
+def test_frames_in_the_table_of_before_go_by_their_age(
+    store: Path, writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
+) -> None:
+    writer.write([started])
+    rows = [(n + 1, 1, n, b"sealed", NOW_S - age_s) for n, age_s in enumerate((DAY_S + 1, 0.0))]
+    with sqlite3.connect(store) as connection:
+        connection.executemany(
+            "INSERT INTO frames (journal_id, session_id, sequence, sealed, received_s)"
+            " VALUES (?, ?, ?, ?, ?)",
+            rows,
+        )
+    connection.close()
+    assert stored_sequences(reader, session) == [0, 1]
+    retain(writer, StoreConfig(waveform_days=1))
+    assert stored_sequences(reader, session) == [1]
+    assert removed_frames(reader, session) == [(0, 1)]
+
+
+def test_findings_go_by_age_and_alarms_that_are_not_over_stay(
+    store: Path, reader: Reader, session: SessionId
+) -> None:
+    writer = StoreWriter(writer_engine(store), lambda: NOW_S)
+    begun_s = NOW_S - 2 * DAY_S
+    writer.write([AddBed("Bed 1"), SessionStarted(session, 250, 0, begun_s, begun_s)])
+    seconds = (0, round(DAY_S) - 1, round(DAY_S) + 1)
+    samples = [SampleIndex(250 * second) for second in seconds]
+    beats = tuple(Beat(sample, 1.0, None, False, None) for sample in samples)
+    events = tuple(RhythmEvent(RhythmKind.PAUSE, sample, sample) for sample in samples)
+    writer.write([Found(session, "0123abcd", beats, events)])
+    for kind, state in (
+        (AlarmKind.ASYSTOLE, AlarmState.ENDED),
+        (AlarmKind.LEAD_OFF, AlarmState.ACTIVE),
+    ):
+        alarm = Alarm(kind, AlarmPriority.HIGH, begun_s, begun_s, state)
+        writer.write([AlarmChanged(BedId(1), alarm)])
+    retain(writer, StoreConfig(finding_days=1, report_days=1))
+    writer.close()
+    stored = reader.beats(session, SampleIndex(0), SampleIndex(2**40))
+    assert [each.beat.r_sample for each in stored] == samples[2:]
+    assert [event.onset for event in reader.events(session)] == samples[2:]
+    assert [stored.alarm.kind for stored in reader.alarm_history(9)] == [AlarmKind.LEAD_OFF]
+
+
+def test_old_beats_go_when_the_tables_are_too_large(
+    writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
+) -> None:
+    beats = tuple(Beat(SampleIndex(n), 1.0, None, False, None) for n in range(50))
+    writer.write([started, Found(session, "0123abcd", beats)])
+    retain(writer, StoreConfig(database_gigabytes=1.0))
+    assert len(reader.beats(session, SampleIndex(0), SampleIndex(99))) == 50
+    retain(StoreWriter(writer._engine, lambda: NOW_S + 1.0), StoreConfig(database_gigabytes=0.0))
+    assert reader.beats(session, SampleIndex(0), SampleIndex(99)) == []
+
+
+@pytest.mark.usefixtures("small_files")
 def test_the_recorder_removes_what_is_older_than_the_days_it_was_told(
     store: Path,
     reader: Reader,
@@ -114,17 +233,17 @@ def test_the_recorder_removes_what_is_older_than_the_days_it_was_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(recorder_module, "RETENTION_INTERVAL_S", 0.0)
-    monkeypatch.setattr(retention, "ROWS_PER_STEP", 3)
-    config = StoreConfig(commit_interval_s=0.0, waveform_days=1)
+    config = StoreConfig(commit_interval_s=0.0, index_interval_s=0.0, waveform_days=1)
     recorder = Recorder(store, config, lambda commit: None, now=lambda: NOW_S)
     recorder.start()
     recorder.record(started)
-    for each in (*old_frames(session, 7), *(frame(session, n) for n in range(7, 10))):
-        recorder.record(each)
-    recorder.command(AddBed("Bed 1")).result(10)
+    for number, age_s in enumerate((DAY_S + 1, 0.0)):
+        for each in range(5):
+            recorder.record(frame(session, 5 * number + each, age_s))
+        recorder.command(AddBed(f"Bed {number}")).result(10)
     await_steps(monkeypatch, 4)
     recorder.close()
-    assert stored_sequences(reader, session) == [7, 8, 9]
+    assert stored_sequences(reader, session) == [5, 6, 7, 8, 9]
 
 
 def test_summaries_that_no_cloud_ever_took_leave_the_outbox_but_not_the_store(
@@ -140,7 +259,7 @@ def test_summaries_that_no_cloud_ever_took_leave_the_outbox_but_not_the_store(
         day = 40.0 * minute
         writer.write([MinuteSummary(session, minute, 60, 0, None, None, None, 0.0, 60.0)])
     day = 100.0
-    writer.remove_old(StoreConfig(waveform_days=1))
+    retain(writer, StoreConfig(waveform_days=1))
     writer.close()
     outbox = OutboxReader(store)
     waiting = [json.loads(row.payload)["minute_s"] for row in outbox.pending(Lane.SUMMARY, 0, 9)]

@@ -31,7 +31,6 @@ def upgrade() -> None:
         sa.Column("session_id", sa.Integer, sa.ForeignKey("sessions.id"), primary_key=True),
         sa.Column("first_sequence", sa.Integer, primary_key=True),
         sa.Column("last_sequence", sa.Integer, nullable=False),
-        sa.Column("reason", sa.Text, nullable=False),
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
