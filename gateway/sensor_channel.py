@@ -97,6 +97,7 @@ class SensorChannel:
         self._tracks: dict[SessionId, Track] = {}
         self._live: Track | None = None
         self._analysis: LiveAnalysis | None = None
+        self.storing = True  # False: the store has no room; what comes is analysed and not kept
         self.frames = 0
         self.gaps = 0
         self.beats = 0
@@ -163,7 +164,7 @@ class SensorChannel:
         if held.oldest > 0:
             track.settled.add(0, held.oldest - 1)
         if track.order.over and held.oldest == held.next:
-            self._close_history(track, held.next)
+            self._close_history(track, held.next, track.order.edge or 0)
         return session
 
     def has_late(self, session: SessionId) -> bool:
@@ -282,14 +283,15 @@ class SensorChannel:
 
     def _finish(self, track: Track, analysis: LiveAnalysis) -> list[LiveSignal]:
         signals = self._apply(track, track.order.finish(), track.clock.start_s, analysis)
+        if track.unstored_from is not None:
+            self._close_history(track, track.order.edge or 0, track.unstored_from)
         findings = analysis.finish()
         self._record_findings(track, findings)
         self._parts.record(SessionFinished(track.session))
         return [*signals, self._signal(track, (), findings)]
 
-    def _close_history(self, track: Track, end: int) -> None:
-        """Nothing more comes of a session that is over: what lies beyond its edge is a gap."""
-        edge = track.order.edge or 0
+    def _close_history(self, track: Track, end: int, edge: int) -> None:
+        """Nothing more comes of a session that is over: what the journal lacks is a gap."""
         if end > edge:
             gap = MissingFrames(edge, end - 1).gap
             self._parts.record(DeclaredGap(track.session, gap))
@@ -308,18 +310,30 @@ class SensorChannel:
         for step in steps:
             match step:
                 case LiveFrame(frame):
-                    self._record_frame(frame, received_s)
+                    self._keep_step(track, frame.sequence)
+                    self._record_frame(track, frame, received_s)
                     signals.append(self._analyse(track, analysis, tuple(frame_items(frame))))
                 case MissingFrames():
                     self.gaps += 1
-                    self._parts.record(DeclaredGap(track.session, step.gap))
+                    self._keep_step(track, step.first)
+                    if self.storing:
+                        self._parts.record(DeclaredGap(track.session, step.gap))
                     signals.append(self._analyse(track, analysis, (step.gap,)))
                 case LateFrame(frame):
-                    track.has_late = True
-                    self._record_frame(frame, received_s, late=True)
+                    self._record_frame(track, frame, received_s, late=True)
                 case RepeatedFrame(frame):
-                    self._record_frame(frame, received_s)
+                    late = frame.sequence in track.unstored
+                    self._record_frame(track, frame, received_s, late)
         return signals
+
+    def _keep_step(self, track: Track, first: int) -> None:
+        """The journal has a gap where the store had no room for what the stages were given."""
+        if not self.storing:
+            track.unstored_from = first if track.unstored_from is None else track.unstored_from
+        elif track.unstored_from is not None:
+            gap = MissingFrames(track.unstored_from, first - 1).gap
+            self._parts.record(DeclaredGap(track.session, gap))
+            track.unstored_from = None
 
     def _analyse(
         self, track: Track, analysis: LiveAnalysis | None, items: tuple[SampleBlock | Gap, ...]
@@ -327,7 +341,7 @@ class SensorChannel:
         assert analysis is not None, "a live step has a live session"
         findings = analysis.push(items)
         self._record_findings(track, findings)
-        if analysis.unsaved_s >= self._parts.checkpoint_interval_s:
+        if self.storing and analysis.unsaved_s >= self._parts.checkpoint_interval_s:
             self._parts.record(Checkpoint(track.session, analysis.save()))
         return self._signal(track, items, findings)
 
@@ -352,13 +366,21 @@ class SensorChannel:
         track.begun_us = begun_us(frame)
         return analysis.push(frame_items(frame))
 
-    def _record_frame(self, frame: Frame, received_s: float, late: bool = False) -> None:
+    def _record_frame(
+        self, track: Track, frame: Frame, received_s: float, late: bool = False
+    ) -> None:
+        """What there is no room for is not acknowledged; it is late when it comes again."""
+        if not self.storing:
+            track.unstored.add(frame.sequence, frame.sequence)
+            self._parts.counters.add("ecg_frames_unstored_total")
+            return
+        track.has_late |= late
         self._parts.record(
             StoredFrame(frame.session, frame.sequence, frame.sealed, received_s, late)
         )
 
     def _record_findings(self, track: Track, findings: Findings) -> None:
-        if findings.beats or findings.events:
+        if self.storing and (findings.beats or findings.events):
             model = self._parts.model.card.short_hash
             self._parts.record(Found(track.session, model, findings.beats, findings.events))
         for minute in findings.minutes:

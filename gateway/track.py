@@ -19,6 +19,8 @@ class Track:
         self.order = order
         self.settled = durable
         self.has_late = False
+        self.unstored = SequenceRanges()  # analysed while the store had no room
+        self.unstored_from: int | None = None  # where the journal stops, until there is room again
         self.begun_us = 0.0  # device time of sample 0
         self.wall_offset_s = stored.wall_offset_s  # as rows are dated; fixed, so replay agrees
         self.clock = SessionClock(stored.sample_rate_hz)

@@ -190,12 +190,10 @@ class Ward:
         self._show_sensor(device_id)
 
     def _take_frame(self, link: SensorLink, sealed: bytes) -> None:
-        if not self._recorder.has_room:
-            self._counters.add("ecg_frames_refused_total", reason="no room in the store's queue")
-            return
         try:
             frame, generation = self._parts.keys.open(sealed)
             channel = self._channel(frame.session.device_id)
+            channel.storing = self._recorder.has_room
             now_s = self._now()
             signals = channel.take(frame, generation, now_s, _monotonic_s())
         except FrameRefused as refused:
@@ -235,6 +233,7 @@ class Ward:
 
     def _end_grace(self, channel: SensorChannel) -> None:
         now_s = self._now()
+        channel.storing = self._recorder.has_room
         self._deliver(channel, channel.tick(now_s, _monotonic_s()), now_s)
         self._await_grace(channel)
 

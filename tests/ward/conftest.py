@@ -64,7 +64,9 @@ async def open_ward(
     def committed(commit: Commit) -> None:
         loop.call_soon_threadsafe(bench.ward.settle, commit)
 
-    recorder = Recorder(path, StoreConfig(commit_interval_s=commit_interval_s, index_interval_s=0.0), committed)
+    recorder = Recorder(
+        path, StoreConfig(commit_interval_s=commit_interval_s, index_interval_s=0.0), committed
+    )
     model = ModelInService(classifier or FakeClassifier())
     parts = ChannelParts(
         model,

@@ -256,3 +256,36 @@ def test_gaps_and_frames_are_recorded_in_the_order_of_the_analysis(bench):
         type(entry) for entry in bench.recorded if isinstance(entry, StoredFrame | DeclaredGap)
     ]
     assert kinds == [StoredFrame, DeclaredGap, StoredFrame]
+
+
+def test_monitoring_goes_on_where_the_store_has_no_room(bench):
+    bench.send(range(20))
+    bench.channel.storing = False
+    found = [beat for signal in bench.send(range(20, 40)) for beat in signal.findings.beats]
+    bench.channel.storing = True
+    assert len(found) > 15
+    bench.send(range(40, len(ECG)))
+    bench.commit()
+    assert bench.acknowledged().next_expected == 20  # the rest is still the sensor's
+    bench.send(range(20, 40))
+    bench.commit()
+    assert bench.acknowledged().next_expected == len(ECG)
+    bench.analyse_late()
+    rr_ms = [beat.rr_ms for beat in bench.beats() if beat.rr_ms is not None]
+    assert len(bench.beats()) > 60
+    assert np.allclose(rr_ms, 800.0, atol=5.0)
+
+
+def test_a_restart_finds_a_gap_where_the_store_had_no_room(bench):
+    bench.send(range(20))
+    bench.channel.storing = False
+    bench.send(range(20, 40))
+    bench.channel.storing = True
+    bench.send(range(40, 50))
+    bench.commit()
+    bench.restart()
+    bench.send(range(50, len(ECG)))
+    bench.commit()
+    assert [(gap.start, gap.length) for gap in bench.reader.gaps_to_fill(SESSION)] == [
+        (20 * SAMPLES_PER_FRAME, 20 * SAMPLES_PER_FRAME)
+    ]

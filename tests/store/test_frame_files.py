@@ -1,0 +1,248 @@
+"""Frame files: blocks whole or not at all, torn tails, damage, and what the tables missed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.messages import FrameSequence, Gap, GapReason, SampleIndex, SessionId
+from gateway.store import frame_files
+from gateway.store.answers import JournalledFrame
+from gateway.store.database import writer_engine
+from gateway.store.entries import DeclaredGap, JournalId, SessionStarted, StoredFrame
+from gateway.store.frame_blocks import (
+    PAGE_BYTES,
+    BlockDamaged,
+    Filed,
+    FiledFrame,
+    FiledGap,
+    decode_block,
+    encode_block,
+)
+from gateway.store.frame_files import FrameAppender, FrameFiles, frames_folder
+from gateway.store.reader import Reader
+from gateway.store.transactions import StoreWriter
+
+NOW_S = 1_000_000.0
+
+
+def filed(number: int, sealed_bytes: int = 434) -> FiledFrame:
+    sealed = random.Random(number).randbytes(sealed_bytes)
+    return FiledFrame(JournalId(number), 1, FrameSequence(number), sealed, NOW_S, bool(number % 2))
+
+
+def batch(first: int, count: int = 5) -> list[Filed]:
+    return [filed(number) for number in range(first, first + count)]
+
+
+def append(folder: Path, *batches: list[Filed]) -> None:
+    appender = FrameAppender(FrameFiles(folder))
+    assert list(appender.after(None)) == []
+    for entries in batches:
+        appender.append(entries)
+    appender.close()
+
+
+def found_in(folder: Path) -> list[list[Filed]]:
+    """The whole blocks; then one more block is appended and must be found behind them."""
+    appender = FrameAppender(FrameFiles(folder))
+    blocks = [entries for _, entries in appender.after(None)]
+    appender.append(batch(900))
+    appender.close()
+    again = [entries for _, entries in FrameAppender(FrameFiles(folder)).after(None)]
+    assert again == [*blocks, batch(900)]
+    return blocks
+
+
+def only_file(folder: Path) -> Path:
+    (path,) = folder.iterdir()
+    return path
+
+
+@given(st.integers(1, 2**31), st.lists(st.integers(0, 1000), min_size=1, max_size=20))
+def test_a_block_gives_back_what_was_put_in(first: int, lengths: list[int]) -> None:
+    entries: list[Filed] = [filed(first + n, length) for n, length in enumerate(lengths)]
+    gap = Gap(SampleIndex(187), 374, GapReason.INVALID)
+    entries.append(FiledGap(JournalId(first + len(lengths)), 2**32 - 1, gap))
+    block = encode_block(entries)
+    assert len(block) % PAGE_BYTES == 0
+    assert decode_block(block) == entries
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_a_changed_bit_is_found(data: st.DataObject) -> None:
+    block = bytearray(encode_block(batch(1, 3)))
+    used = 28 + 3 * (20 + 434)
+    bit = data.draw(st.integers(0, 8 * used - 1))
+    block[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(BlockDamaged):
+        decode_block(bytes(block))
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_no_block(noise: bytes) -> None:
+    with pytest.raises(BlockDamaged):
+        decode_block(noise)
+
+
+@pytest.mark.parametrize("kept", [*range(0, PAGE_BYTES, 293), PAGE_BYTES - 1])
+def test_a_torn_last_block_is_cut_at_each_place(tmp_path: Path, kept: int) -> None:
+    append(tmp_path, batch(1), batch(6), batch(11))
+    with only_file(tmp_path).open("r+b") as file:
+        file.truncate(2 * PAGE_BYTES + kept)
+    whole = kept >= 28 + 5 * (20 + 434)
+    blocks = found_in(tmp_path)
+    assert blocks[:2] == [batch(1), batch(6)]
+    assert len(blocks) == (3 if whole else 2)
+
+
+@pytest.mark.parametrize("garbage", [b"\xff" * PAGE_BYTES, b"ECGB" * 2000, bytes(100_000)])
+def test_garbage_behind_the_last_block_is_cut(tmp_path: Path, garbage: bytes) -> None:
+    append(tmp_path, batch(1))
+    with only_file(tmp_path).open("ab") as file:
+        file.write(garbage)
+    assert found_in(tmp_path) == [batch(1)]
+
+
+def test_a_damaged_block_costs_itself_alone(tmp_path: Path) -> None:
+    append(tmp_path, batch(1), batch(6), batch(11))
+    with only_file(tmp_path).open("r+b") as file:
+        file.seek(PAGE_BYTES + 1000)
+        file.write(b"damage")
+    assert found_in(tmp_path) == [batch(1), batch(11)]
+
+
+def test_a_full_file_is_closed_and_the_next_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_files, "FILE_BYTES", 2 * PAGE_BYTES)
+    append(tmp_path, *(batch(5 * n + 1) for n in range(5)))
+    sizes = [path.stat().st_size for path in sorted(tmp_path.iterdir())]
+    assert sizes == [2 * PAGE_BYTES, 2 * PAGE_BYTES, PAGE_BYTES]
+    assert found_in(tmp_path) == [batch(5 * n + 1) for n in range(5)]
+
+
+def test_an_append_that_fails_appends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    appender = FrameAppender(FrameFiles(tmp_path))
+    assert list(appender.after(None)) == []
+    appender.append(batch(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", fail_with(errno.EIO))
+        with pytest.raises(OSError, match="Input/output"):
+            appender.append(batch(6, 20))
+    appender.append(batch(6))
+    appender.close()
+    assert found_in(tmp_path) == [batch(1), batch(6)]
+
+
+def fail_with(code: int):
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+def frame(session: SessionId, sequence: int) -> StoredFrame:
+    sealed = random.Random(sequence).randbytes(434)
+    return StoredFrame(session, FrameSequence(sequence), sealed, NOW_S)
+
+
+def test_a_restart_tells_the_tables_what_they_missed(
+    store: Path, writer: StoreWriter, session: SessionId, started: SessionStarted
+) -> None:
+    writer.write([started, frame(session, 0)])
+    gap = Gap(SampleIndex(187), 187)
+    writer.take([DeclaredGap(session, gap), frame(session, 2)])
+    commit = writer.take([frame(session, 3)])
+    assert commit.frames == {session: (3,)}  # durable, though no table knows it yet
+    StoreWriter(writer_engine(store), lambda: NOW_S).close()  # the next start after a crash
+    reader = Reader(store)
+    journal = list(reader.journal_after(session, None))
+    reader.close()
+    assert [entry.journal_id for entry in journal] == [1, 2, 3, 4]
+    found = [e.frame if isinstance(e, JournalledFrame) else e.gap for e in journal]
+    assert found == [frame(session, 0), gap, frame(session, 2), frame(session, 3)]
+
+
+def test_numbers_go_on_after_a_restart(
+    store: Path, writer: StoreWriter, session: SessionId, started: SessionStarted
+) -> None:
+    writer.write([started])
+    writer.take([frame(session, 0)])
+    second = StoreWriter(writer_engine(store), lambda: NOW_S)
+    assert second.write([frame(session, 0)]).frames == {session: (0,)}
+    second.write([frame(session, 1)])
+    second.close()
+    reader = Reader(store)
+    assert [e.journal_id for e in reader.journal_after(session, None)] == [1, 2]
+    reader.close()
+
+
+def test_frames_of_a_session_that_no_table_knows_are_left_alone(store: Path) -> None:
+    append(frames_folder(store), batch(1))
+    StoreWriter(writer_engine(store), lambda: NOW_S).close()
+
+
+def test_a_damaged_block_reads_as_missing_frames(
+    store: Path, reader: Reader, writer: StoreWriter, session: SessionId, started: SessionStarted
+) -> None:
+    writer.write([started, frame(session, 0)])
+    writer.write([frame(session, 1)])
+    with only_file(frames_folder(store)).open("r+b") as file:
+        file.seek(100)
+        file.write(b"damage")
+    assert [
+        stored.sequence for stored in reader.frames(session, FrameSequence(0), FrameSequence(9))
+    ] == [1]
+
+
+class FullDisk:
+    """Takes so many pages of frames in all, and no more until files are removed."""
+
+    def __init__(self, folder: Path, pages: int) -> None:
+        self._folder, self._bytes = folder, pages * PAGE_BYTES
+
+    def is_full_for(self, writer: StoreWriter, frame: StoredFrame) -> bool:
+        try:
+            writer.write([frame])
+        except OSError as error:
+            return error.errno == errno.ENOSPC
+        return False
+
+    def allocate(self, fd: int, offset: int, length: int) -> None:
+        used = sum(path.stat().st_size for path in self._folder.iterdir())
+        if used + length > self._bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.truncate(fd, offset + length)
+
+
+def test_a_full_disk_takes_the_oldest_waveforms_and_nothing_else(
+    store: Path,
+    reader: Reader,
+    writer: StoreWriter,
+    session: SessionId,
+    started: SessionStarted,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(frame_files, "FILE_BYTES", 2 * PAGE_BYTES)
+    monkeypatch.setattr(frame_files, "ALLOCATED_BYTES", PAGE_BYTES)
+    disk = FullDisk(frames_folder(store), pages=6)
+    monkeypatch.setattr(os, "posix_fallocate", disk.allocate)
+    writer.write([started])
+    evicted = 0
+    for sequence in range(20):
+        while disk.is_full_for(writer, frame(session, sequence)):
+            assert writer.make_room()
+            evicted += 1
+    assert evicted == 7
+    stored = reader.frames(session, FrameSequence(0), FrameSequence(99))
+    assert [each.sequence for each in stored] == list(range(14, 20))
