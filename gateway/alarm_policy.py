@@ -26,6 +26,7 @@ PRIORITY = {
     AlarmKind.POOR_SIGNAL: AlarmPriority.LOW,
     AlarmKind.BATTERY_LOW: AlarmPriority.LOW,
     AlarmKind.NOT_STORED: AlarmPriority.MEDIUM,
+    AlarmKind.DATABASE_DAMAGED: AlarmPriority.MEDIUM,
     AlarmKind.DISK_NEARLY_FULL: AlarmPriority.LOW,
     AlarmKind.CLOCK_NOT_SET: AlarmPriority.LOW,
     AlarmKind.LATE_ASYSTOLE: AlarmPriority.LOW,
@@ -39,7 +40,7 @@ MARKS = frozenset(  # on the strip and in the record; they call nobody
 )
 ALARM_OF = {kind: AlarmKind(kind.value) for kind in RhythmKind if kind not in MARKS}
 LETHAL = frozenset(kind for kind in ALARM_OF if PRIORITY[ALARM_OF[kind]] is AlarmPriority.HIGH)
-LATCHING = frozenset(ALARM_OF[kind] for kind in LETHAL)
+LATCHING = frozenset({*(ALARM_OF[kind] for kind in LETHAL), AlarmKind.DATABASE_DAMAGED})
 LATE_NOTICES = {kind: AlarmKind(f"late: {kind.value}") for kind in LETHAL}  # somebody must look
 
 # Findings that are over when they are made, or come and go: those of a minute are one alarm.

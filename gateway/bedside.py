@@ -25,7 +25,12 @@ from gateway.store.answers import Bed
 from gateway.store.entries import AlarmChanged, Entry
 from gateway.wall_clock import SessionClock
 
-GATEWAY_FAULTS = (AlarmKind.NOT_STORED, AlarmKind.DISK_NEARLY_FULL, AlarmKind.CLOCK_NOT_SET)
+GATEWAY_FAULTS = (
+    AlarmKind.NOT_STORED,
+    AlarmKind.DATABASE_DAMAGED,
+    AlarmKind.DISK_NEARLY_FULL,
+    AlarmKind.CLOCK_NOT_SET,
+)
 _LEAD_OFF = StatusFlags.LEAD_OFF_POSITIVE | StatusFlags.LEAD_OFF_NEGATIVE
 
 

@@ -336,6 +336,7 @@ class AlarmKind(enum.StrEnum):
     POOR_SIGNAL = "poor signal"
     BATTERY_LOW = "battery low"  # the sensor's
     NOT_STORED = "not stored"  # the disk refuses what is recorded
+    DATABASE_DAMAGED = "database damaged"  # set aside; what it held is being salvaged
     DISK_NEARLY_FULL = "disk nearly full"
     CLOCK_NOT_SET = "clock not set"  # the gateway's: times on the screen may be wrong
     # found in signal that came late; "occurred at" is its onset

@@ -33,7 +33,7 @@ from gateway.store.entries import (
     BedCommand,
     SessionFinished,
 )
-from gateway.store.recorder import Recorder
+from gateway.store.recorder import Recorder, RecorderHealth
 from gateway.store.transactions import Commit
 from gateway.watchdog import Heartbeats
 
@@ -297,8 +297,7 @@ class Ward:
                     "the store fails" if failing_before else "the store works again",
                     extra={"reason": failing_before},
                 )
-            failing = () if failing_before is None else (AlarmKind.NOT_STORED,)
-            self.beds.tick({*failing, *self._host_faults()})
+            self.beds.tick({*_faults(health), *self._host_faults()})
 
     # Who is there.
 
@@ -351,6 +350,16 @@ class Ward:
     async def _fail(self) -> None:
         """Our own fault in a task that nobody waits for ends the process."""
         raise await self._failures.get()
+
+
+def _faults(health: RecorderHealth) -> list[AlarmKind]:
+    """What is wrong with the store."""
+    faults = []
+    if health.failing_because is not None:
+        faults.append(AlarmKind.NOT_STORED)
+    if health.salvaging:
+        faults.append(AlarmKind.DATABASE_DAMAGED)
+    return faults
 
 
 def _monotonic_s() -> float:

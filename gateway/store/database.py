@@ -11,19 +11,20 @@ import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
+from gateway.store.files import BUSY_TIMEOUT_S, connect_read_only
+from gateway.store.frame_files import frames_folder
+from gateway.store.salvage import Salvage, begin_salvage, salvage_note
 from gateway.store.schema import SCHEMA_REVISION, alembic_version
 
 StoreUnreadable = DBAPIError  # what a reader's question raises where the file is damaged
 
 CHECK_BUDGET_S = 5.0  # monitoring starts within 10 s, however large the file has grown
 CHECK_STEP = 10_000  # SQLite's instructions between two looks at the clock
-BUSY_TIMEOUT_S = 5.0  # a backup or a person's sqlite3 shell may hold the file for a moment
 PAGE_BYTES = 1024  # each index leaf that a batch touches is written whole: 10 × falls to 7 ×
 WAL_PAGES = 4000  # 4 MB before the WAL is folded back: a leaf written often is folded back once
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -55,14 +56,21 @@ class OpenedStore:
 def open_store(path: Path) -> OpenedStore:
     """Make the file ready for the recorder: checked, at the newest schema.
 
-    A damaged file is renamed, never deleted, and a new one begun. Raises `StoreTooNew`.
+    A damaged file is renamed, never deleted, and what is vital of it put into a new one; the
+    recorder salvages the rest. Raises `StoreTooNew`.
     """
     damage = _damage(path) if path.exists() else None
     set_aside = _set_aside(path) if damage is not None else None
     created = not path.exists()
     if created:
         path.touch(mode=0o640)  # the group may read: cloud_sync runs as a user of its own
+        if not salvage_note(path).exists():
+            _set_frames_aside(path)
     _migrate(path)
+    if salvage_note(path).exists():
+        salvage = Salvage(path)
+        salvage.copy_vital()
+        salvage.close()
     return OpenedStore(path, created, set_aside, damage)
 
 
@@ -79,12 +87,7 @@ def writer_engine(path: Path) -> Engine:
 
 def reader_engine(path: Path) -> Engine:
     """Connections that can't write, for any thread."""
-    return create_engine("sqlite://", creator=lambda: _connect_read_only(path), poolclass=QueuePool)
-
-
-def _connect_read_only(path: Path) -> sqlite3.Connection:
-    uri = f"file:{quote(str(path))}?mode=ro"
-    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+    return create_engine("sqlite://", creator=lambda: connect_read_only(path), poolclass=QueuePool)
 
 
 def _prepare_writer(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
@@ -101,7 +104,7 @@ def _begin_immediate(connection: Connection) -> None:
 
 def _damage(path: Path) -> str | None:
     """What is wrong with the file, or None as far as `CHECK_BUDGET_S` could look."""
-    connection = _connect_read_only(path)  # so that a damaged file is left as it was found
+    connection = connect_read_only(path)  # so that a damaged file is left as it was found
     deadline = time.monotonic() + CHECK_BUDGET_S
     connection.set_progress_handler(lambda: time.monotonic() > deadline, CHECK_STEP)
     try:
@@ -119,13 +122,25 @@ def _damage(path: Path) -> str | None:
 
 def _set_aside(path: Path) -> Path:
     """Rename the file and its WAL, which belong together, so that all of it can be salvaged."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    aside = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")
+    aside = path.with_name(f"{path.stem}.damaged-{stamp()}{path.suffix}")
+    begin_salvage(path, aside)
     for suffix in _SIDE_FILES:
         part = path.with_name(path.name + suffix)
         if part.exists():
             os.rename(part, aside.with_name(aside.name + suffix))
     return aside
+
+
+def _set_frames_aside(path: Path) -> None:
+    """Frame files whose database is gone: a new one would take their sessions for its own."""
+    folder = frames_folder(path)
+    if folder.exists():
+        folder.rename(folder.with_name(f"{path.stem}.frames-{stamp()}"))
+
+
+def stamp() -> str:
+    """The time in a file's name."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
 
 
 def _migrate(path: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.store.files import sync_folder
 from gateway.store.frame_blocks import (
     HEADER_BYTES,
     PAGE_BYTES,
@@ -95,9 +96,14 @@ class FrameAppender:
         self._allocated = 0
         self.end = Place(0, 0)  # where the next block goes
 
-    def after(self, indexed: Place | None) -> Iterator[tuple[Place, list[Filed]]]:
-        """Blocks behind the last indexed one, oldest first; makes ready to append after them."""
-        begin = indexed or Place(0, 0)
+    def after(
+        self, indexed: Place | None, first_file: int = 0
+    ) -> Iterator[tuple[Place, list[Filed]]]:
+        """Blocks behind the last indexed one, oldest first; makes ready to append after them.
+
+        Where none is indexed, blocks from `first_file` on.
+        """
+        begin = indexed or Place(first_file, 0)
         self.end = begin if indexed is None else Place(begin.file + 1, 0)
         numbers = [file.number for file in self._files.files() if file.number >= begin.file]
         for number in numbers:
@@ -156,15 +162,6 @@ class FrameAppender:
         path = self._files.path(self.end.file)
         if path.exists() and path.stat().st_size > self.end.offset:
             os.truncate(path, self.end.offset)
-
-
-def sync_folder(folder: Path) -> None:
-    """A file's name is durable only with its folder."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _read(fd: int, offset: int) -> tuple[list[Filed], int]:

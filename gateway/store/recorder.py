@@ -48,6 +48,7 @@ _Result = TypeVar("_Result")
 class RecorderHealth:
     """`failing_because` is the disk's last error, None while commits succeed.
 
+    `salvaging`: the database was found damaged, and what it holds is being brought over.
     A writer that is not `running` before it was closed has met a fault of our own.
     """
 
@@ -57,6 +58,7 @@ class RecorderHealth:
     refused_frames: int
     commits: int
     last_commit_ms: float | None
+    salvaging: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ class Recorder:
                 self._refused_frames,
                 self._commits,
                 self._last_commit_ms,
+                self._writer.is_salvaging,
             )
 
     def _put(self, queued: _Queued) -> bool:
@@ -239,6 +242,7 @@ class Recorder:
             if self._writer.has_waiting and not self._may_wait():
                 self._index()
             more = self._writer.remove_old(self._config) | self._prune_outbox()
+            more |= self._writer.salvage()
         except (OperationalError, OSError) as error:
             more = False
             with self._changed:

@@ -8,7 +8,7 @@ of it the next start tells them. Alarms and what people command never wait: see 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from gateway.store.known_models import KnownModels
 from gateway.store.known_sessions import KnownSessions, newest_journal_id
 from gateway.store.retention import remove_old, remove_oldest_file
 from gateway.store.rows import Memory, Numbered, Transaction, start_session
+from gateway.store.salvage import Salvage, salvage_note
 
 FRAME_CONFLICT = "frame conflict"
 BLOCKS_INDEXED_AT_ONCE = 64  # at a start after a crash: some 5 minutes of frames
@@ -82,7 +83,9 @@ class StoreWriter:
         self._appender = FrameAppender(self._files)
         self._waiting: list[Numbered] = []
         self._unindexed: dict[tuple[SessionId, FrameSequence], bytes] = {}
+        self._path = Path(str(engine.url.database))
         self._journal_id = self._index_what_was_missed()
+        self._salvage = self._salvaging() if salvage_note(self._path).exists() else None
 
     def write(self, entries: Sequence[Entry | BedCommand]) -> Commit:
         """`take` and `index` in one; where the latter raises, nothing is in the tables."""
@@ -137,6 +140,30 @@ class StoreWriter:
         """One step of retention in a transaction of its own; True if more may be due."""
         with self._engine.begin() as connection:
             return remove_old(connection, self._files, config, self._now())
+
+    @property
+    def is_salvaging(self) -> bool:
+        """Whether some of a damaged database may still be found."""
+        return self._salvage is not None
+
+    def salvage(self) -> bool:
+        """One step more of it; True if more is to do. Raises what `index` does."""
+        if self._salvage is not None and next(self._salvage, None) is None:
+            self._salvage = None
+        return self._salvage is not None
+
+    def _salvaging(self) -> Iterator[Place | bool]:
+        """First the long tables, then the index of frames that lie in files of before."""
+        salvage = Salvage(self._path)
+        while salvage.step():
+            yield True
+        last = self._appender.end.file
+        for file in self._files.files():
+            for place, entries, _ in self._files.blocks(file.number) if file.number < last else ():
+                self._index_missed(place, entries)
+                self.index()
+                yield place
+        salvage.finish()
 
     def make_room(self) -> bool:
         """Remove the oldest waveforms; False where there are none but those being written."""
@@ -206,32 +233,31 @@ class StoreWriter:
         with self._engine.begin() as connection:
             indexed = last_place(connection)
             newest = newest_journal_id(connection)
-        for number, (place, entries) in enumerate(self._appender.after(indexed)):
+        newest_file = max((file.number for file in self._files.files()), default=0)
+        # Where the index is gone, files before the newest are salvaged later.
+        missed = self._appender.after(indexed, first_file=newest_file)
+        for number, (place, entries) in enumerate(missed):
             newest = max(newest, entries[-1].journal_id)
-            with self._engine.begin() as connection:
-                self._waiting += self._missed(connection, place, entries)
+            self._index_missed(place, entries)
             if number % BLOCKS_INDEXED_AT_ONCE == 0:
                 self.index()
         self.index()
         return newest
 
-    def _missed(
-        self, connection: Connection, place: Place, entries: Iterable[Filed]
-    ) -> list[Numbered]:
-        """What the block's entries were before they were filed; a session must be known."""
-        missed = []
-        for order, entry in enumerate(entries):
-            session = self._memory.sessions.named(connection, entry.session_row)
-            if session is None:
-                continue
-            if isinstance(entry, FiledGap):
-                found: Entry = DeclaredGap(session, entry.gap)
-            else:
-                found = StoredFrame(
-                    session, entry.sequence, entry.sealed, entry.received_s, entry.late
-                )
-            missed.append(Numbered(found, entry.journal_id, place, order))
-        return missed
+    def _index_missed(self, place: Place, entries: Iterable[Filed]) -> None:
+        """Let a block's entries wait for the index, as if they had just been filed."""
+        with self._engine.begin() as connection:
+            for order, entry in enumerate(entries):
+                session = self._memory.sessions.named(connection, entry.session_row)
+                if session is None:
+                    continue
+                if isinstance(entry, FiledGap):
+                    missed: Entry = DeclaredGap(session, entry.gap)
+                else:
+                    missed = StoredFrame(
+                        session, entry.sequence, entry.sealed, entry.received_s, entry.late
+                    )
+                self._waiting.append(Numbered(missed, entry.journal_id, place, order))
 
 
 @dataclass(slots=True)
