@@ -80,6 +80,20 @@ def _model(parser: argparse.ArgumentParser) -> Run:
     return model_commands.run
 
 
+def _backup(parser: argparse.ArgumentParser) -> Run:
+    from gateway import backup_commands
+
+    backup_commands.add_backup(parser)
+    return backup_commands.run
+
+
+def _restore(parser: argparse.ArgumentParser) -> Run:
+    from gateway import backup_commands
+
+    backup_commands.add_restore(parser)
+    return backup_commands.run
+
+
 def _ward(add_arguments: Callable[[argparse.ArgumentParser], None]) -> Build:
     def build(parser: argparse.ArgumentParser) -> Run:
         add_arguments(parser)
@@ -103,6 +117,8 @@ COMMANDS: dict[str, tuple[str, Build]] = {
         _ward(ward_commands.add_alarms),
     ),
     "model": ("show, verify, install or roll back the beat classifier", _model),
+    "backup": ("write all that is stored into one encrypted file, while the gateway runs", _backup),
+    "restore": ("put a backup in place of what is stored, which is kept aside", _restore),
     "check-config": (f"check a configuration file ({DEFAULT_PATH})", _check_config),
 }
 

@@ -28,7 +28,7 @@ CHECK_STEP = 10_000  # SQLite's instructions between two looks at the clock
 PAGE_BYTES = 1024  # each index leaf that a batch touches is written whole: 10 × falls to 7 ×
 WAL_PAGES = 4000  # 4 MB before the WAL is folded back: a leaf written often is folded back once
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_SIDE_FILES = ("", "-wal", "-shm")
+SIDE_FILES = ("", "-wal", "-shm")
 
 
 class StoreTooNew(Exception):
@@ -124,7 +124,7 @@ def _set_aside(path: Path) -> Path:
     """Rename the file and its WAL, which belong together, so that all of it can be salvaged."""
     aside = path.with_name(f"{path.stem}.damaged-{stamp()}{path.suffix}")
     begin_salvage(path, aside)
-    for suffix in _SIDE_FILES:
+    for suffix in SIDE_FILES:
         part = path.with_name(path.name + suffix)
         if part.exists():
             os.rename(part, aside.with_name(aside.name + suffix))

@@ -12,6 +12,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -203,14 +204,15 @@ def _readable_pages(
         except sqlite3.DatabaseError:
             return None
 
+    def can_read(head: list[Any], key: int) -> bool:
+        return page([*head, key], 1) is not None
+
     after: list[Any] = [-1 if isinstance(key.type, Integer) else "" for key in keys]
     places = [names.index(key.name) for key in keys]
     while True:
         rows = page(after, PAGE_ROWS) or page(after, 1)
         if rows is None:
-            last = _next_readable(
-                after[-1], lambda key, head=after[:-1]: page([*head, key], 1) is not None
-            )
+            last = _next_readable(after[-1], partial(can_read, after[:-1]))
             if last is None:
                 return
             after = [*after[:-1], last]
