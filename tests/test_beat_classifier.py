@@ -16,6 +16,7 @@ from gateway.beat_classifier import (
     scale_waveforms,
 )
 from gateway.dsp.beat_context import RR_FEATURES
+from gateway.dsp.beat_windows import R_POSITION
 from gateway.tflite_classifier import default_model_path
 
 CARD = default_model_path().with_suffix(".json")
@@ -51,7 +52,7 @@ def test_a_missing_field_is_named(tmp_path, name):
     [
         ({"sample_rate_hz": 250}, "sample_rate_hz is 250, beat windows have 125"),
         ({"window_samples": 180}, "window_samples is 180, beat windows have 187"),
-        ({"r_position": 0}, "r_position is 0, beat windows have R at 93"),
+        ({"r_position": 0}, "r_position is 0, beat windows have R at 125"),
         (
             {"filter_band_hz": [0.5, 30.0]},
             "filter_band_hz is (0.5, 30.0), beat windows are filtered (0.5, 40.0)",
@@ -107,16 +108,16 @@ def test_a_missing_card_is_refused(tmp_path):
 
 def test_waveforms_are_in_spans_of_the_usual_qrs_complex_and_bounded():
     usual = np.zeros((2, 187), np.float32)
-    usual[0, 93], usual[0, 96] = 800.0, -200.0  # spans 1 mV
-    usual[0, 140] = 5000.0  # no part of the complex
+    usual[0, R_POSITION], usual[0, R_POSITION + 3] = 800.0, -200.0  # spans 1 mV
+    usual[0, R_POSITION + 47] = 5000.0  # no part of the complex
     samples = np.zeros((2, 187), np.float32)
-    samples[0, 93], samples[1, 93] = 2000.0, 10.0
+    samples[0, R_POSITION], samples[1, R_POSITION] = 2000.0, 10.0
     waveforms = scale_waveforms(samples, usual)
     assert waveforms.shape == (2, 187, 2)
     assert waveforms.dtype == np.float32
-    assert waveforms[0, 93, 1] == pytest.approx(0.8)
-    assert waveforms[0, 93, 0] == waveforms[0, 140, 1] == WAVEFORM_LIMIT
-    assert waveforms[1, 93, 0] == pytest.approx(10.0 / LEAST_SPAN_UV)
+    assert waveforms[0, R_POSITION, 1] == pytest.approx(0.8)
+    assert waveforms[0, R_POSITION, 0] == waveforms[0, R_POSITION + 47, 1] == WAVEFORM_LIMIT
+    assert waveforms[1, R_POSITION, 0] == pytest.approx(10.0 / LEAST_SPAN_UV)
 
 
 def test_probabilities_sum_to_1_and_no_logit_is_too_large():

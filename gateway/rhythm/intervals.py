@@ -44,9 +44,9 @@ class LongInterval(Noting):
         """The interval before this beat is not known."""
 
     def _is_usable(self, before: Beat, beat: Beat) -> bool:
-        """The seconds up to the one that holds `beat` are judged by now."""
+        """The second that holds `beat` may not be judged yet; without a label it is in noise."""
         second = self._sample_rate_hz
-        return all(
+        return beat.label is not None and all(
             start + second <= before.r_sample or start > beat.r_sample for start in self._unusable
         )
 

@@ -60,11 +60,15 @@ def test_each_beat_comes_once_and_in_order():
     assert at_s == pytest.approx(REGULAR_S, abs=0.02)
 
 
-def test_a_beat_is_labelled_within_1_3_seconds():
-    pipeline = make_pipeline(RATE)
-    for item in cut([ecg_block(30, REGULAR_S)], range(7500)):
+@pytest.mark.parametrize("rate", LEGAL_SAMPLE_RATES_HZ)
+def test_a_beat_is_labelled_within_0_85_seconds(rate):
+    """Beats at every phase of the hops that quality is judged in."""
+    pipeline, labelled = make_pipeline(rate), 0
+    for item in cut([ecg_block(40, np.arange(0.5, 40, 0.77), rate)], range(40 * rate)):
         for beat in pipeline.push(item).beats:
-            assert beat.searched_back or item.end - beat.r_sample <= 1.31 * RATE
+            labelled += beat.label is not None
+            assert beat.searched_back or item.end - beat.r_sample <= 0.85 * rate + 1
+    assert labelled >= 47
 
 
 def test_an_unusable_second_gives_neither_rate_nor_label():
@@ -141,8 +145,8 @@ def test_finish_gives_what_waits_and_ends_what_is_open():
 
 
 def test_the_last_whole_second_is_judged_and_its_beats_labelled():
-    found = run(make_pipeline(RATE), [ecg_block(10, REGULAR_S[:12])])
-    assert [second.start // RATE for second in found.vitals] == [*range(10)]
+    found = run(make_pipeline(RATE), [ecg_block(9.8, REGULAR_S[:12])])
+    assert [second.start // RATE for second in found.vitals] == [*range(9)]
     assert found.vitals[-1].heart_rate_bpm == pytest.approx(75.0, abs=0.5)
     assert [beat.label is not None for beat in found.beats[-2:]] == [True, False]  # window cut off
 
