@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.dsp import quality_measures as measures
+from gateway.dsp.quality_beats import RecentBeats
 from gateway.dsp.signal_history import SignalHistory
 from gateway.dsp.spectrum import SEGMENT_S, welch_psd
 from gateway.messages import Gap, Quality, QualityReason, RPeak, SampleBlock, SampleIndex
@@ -23,17 +24,15 @@ BEAT_SEEN_S = 0.550  # after R a beat's own signal is over; with the peaks' dela
 REMEMBERED_HOPS = 16 * HOPS_PER_SECOND  # a beat that search-back found lies no further back
 STRETCH_S = 4.0  # what the measures look at: three beats at 45 bpm
 HISTORY_S = 6.0  # the stretch, the hop that waits for its peaks, and their delay
-RECENT_BEATS = 8  # as many as the heart rate's mean
-RECENT_S = 8.0  # ... and no older than eight at 60 bpm
-BEAT_BEFORE_S, BEAT_AFTER_S = 0.100, 0.160  # the QRS and what follows it
 REASON_BELOW = 0.5
-HOLD_SECONDS = 4  # noise spoils the intervals of the rate's mean for a while after it is over
+HOLD_SECONDS = 3  # noise spoils the intervals of the rate's mean for a while after it is over
 HELD_REASONS = (
     QualityReason.MAINS,
     QualityReason.MUSCLE,
     QualityReason.BASELINE_WANDER,
     QualityReason.TEMPLATE_MISMATCH,
 )
+RATE_ONLY = frozenset({QualityReason.ELECTRODE_MOTION, QualityReason.IMPLAUSIBLE_RATE})
 LETHAL_REASONS = frozenset({QualityReason.GAP, QualityReason.LEAD_OFF, QualityReason.CLIPPED})
 Scores = dict[QualityReason, float]
 
@@ -52,9 +51,9 @@ class QualityMeter:
         self._filtered = SignalHistory()
         self._flagged: deque[tuple[int, int, QualityReason]] = deque()
         self._peaks: deque[int] = deque()
-        self._beats: deque[tuple[int, NDArray[np.float64]]] = deque(maxlen=RECENT_BEATS)
+        self._beats = RecentBeats(sample_rate_hz)
         self._recent: deque[Scores] = deque(maxlen=HOLD_SECONDS * HOPS_PER_SECOND)
-        self._spectral: Scores = {}  # of the last whole second
+        self._steady: Scores = {}  # what is measured each second, of the last whole one
         self._fit: deque[bool] = deque(maxlen=REMEMBERED_HOPS)  # the hops before the next
         self._hop: int | None = None  # the next to be judged, by its end
         self._end = 0
@@ -98,7 +97,9 @@ class QualityMeter:
         known = self._end - round(PEAK_DELAY_S * self._rate)
         while (end := self._hop * self._rate // HOPS_PER_SECOND) <= known:
             flags, scores = self._judge(end)
-            self._fit.append(not flags and min(scores.values(), default=1.0) >= REASON_BELOW)
+            self._fit.append(
+                not flags and all(scores[why] >= REASON_BELOW for why in scores.keys() - RATE_ONLY)
+            )
             if self._hop % HOPS_PER_SECOND == 0:
                 yield _quality(end - self._rate, scores | self._held() | flags)
             self._hop += 1
@@ -112,7 +113,7 @@ class QualityMeter:
         if QualityReason.GAP in flags:
             self._beats.clear()
             self._recent.clear()
-            self._spectral = {}
+            self._steady = {}
             return flags, {}
         scores = self._measure(end)
         self._recent.append(scores)
@@ -126,31 +127,28 @@ class QualityMeter:
         }
 
     def _take_beats(self, end: int) -> None:
-        """The shapes of the beats up to `end` whose signal is unbroken."""
-        before, after = round(BEAT_BEFORE_S * self._rate), round(BEAT_AFTER_S * self._rate)
         while self._peaks and self._peaks[0] < end:
             peak = self._peaks.popleft()
-            found = self._filtered.run_with(peak)
-            if found and found[0] <= peak - before and peak + after < found[0] + found[1].size:
-                at = peak - found[0]
-                self._beats.append((peak, found[1][at - before : at + after]))
+            if found := self._filtered.run_with(peak):
+                self._beats.add(peak, *found)
 
     def _measure(self, end: int) -> Scores:
-        raw, filtered = self._stretch(self._raw, end), self._stretch(self._filtered, end)
-        recent = [(r, shape) for r, shape in self._beats if r >= end - RECENT_S * self._rate]
-        peaks = [r for r, _ in recent]
-        in_stretch = [r - end + filtered.size for r in peaks]
-        scores = {
-            QualityReason.FLAT: measures.flatness(filtered),
-            QualityReason.CLIPPED: measures.clipping(raw[-self._rate :], self._rate),
-            QualityReason.IMPLAUSIBLE_RATE: measures.rate(np.diff(peaks) / self._rate),
-            QualityReason.TEMPLATE_MISMATCH: measures.likeness([shape for _, shape in recent]),
-            QualityReason.MUSCLE: measures.calm_between(filtered, in_stretch, self._rate),
-        }
+        if end % self._rate == 0:
+            self._steady = self._measure_second(end)
+        scores = self._steady | self._beats.scores(end)
+        scores[QualityReason.MUSCLE] = min(
+            each.get(QualityReason.MUSCLE, 1.0) for each in (self._steady, scores)
+        )
+        scores[QualityReason.FLAT] = measures.flatness(self._stretch(self._filtered, end))
+        scores[QualityReason.IMPLAUSIBLE_RATE] = measures.rate(self._beats.intervals_s)
+        return scores
+
+    def _measure_second(self, end: int) -> Scores:
+        raw = self._stretch(self._raw, end)
+        scores = {QualityReason.CLIPPED: measures.clipping(raw[-self._rate :], self._rate)}
         if raw.size >= SEGMENT_S * self._rate:
             spectrum = welch_psd(raw, self._rate)
-            muscle = measures.muscle(spectrum)
-            scores[QualityReason.MUSCLE] = min(scores[QualityReason.MUSCLE], muscle)
+            scores[QualityReason.MUSCLE] = measures.muscle(spectrum)
             scores[QualityReason.MAINS] = measures.mains(spectrum)
             scores[QualityReason.BASELINE_WANDER] = measures.baseline(spectrum)
         return scores
