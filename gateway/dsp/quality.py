@@ -32,6 +32,7 @@ HELD_REASONS = (
     QualityReason.BASELINE_WANDER,
     QualityReason.TEMPLATE_MISMATCH,
 )
+LABEL_BELOW = 0.25  # a label rests on one beat, a rate on eight intervals: it stands more noise
 RATE_ONLY = frozenset({QualityReason.ELECTRODE_MOTION, QualityReason.IMPLAUSIBLE_RATE})
 LETHAL_REASONS = frozenset({QualityReason.GAP, QualityReason.LEAD_OFF, QualityReason.CLIPPED})
 Scores = dict[QualityReason, float]
@@ -97,9 +98,7 @@ class QualityMeter:
         known = self._end - round(PEAK_DELAY_S * self._rate)
         while (end := self._hop * self._rate // HOPS_PER_SECOND) <= known:
             flags, scores = self._judge(end)
-            self._fit.append(
-                not flags and all(scores[why] >= REASON_BELOW for why in scores.keys() - RATE_ONLY)
-            )
+            self._fit.append(not flags and all(map(_lets_label, scores.items())))
             if self._hop % HOPS_PER_SECOND == 0:
                 yield _quality(end - self._rate, scores | self._held() | flags)
             self._hop += 1
@@ -170,6 +169,11 @@ def _flags(item: SampleBlock | Gap) -> Iterator[tuple[int, int, QualityReason]]:
         yield item.start, item.end, QualityReason.LEAD_OFF
     if item.clipped:
         yield item.start, item.end, QualityReason.CLIPPED
+
+
+def _lets_label(score: tuple[QualityReason, float]) -> bool:
+    reason, value = score
+    return reason in RATE_ONLY or value >= LABEL_BELOW
 
 
 def _quality(start: int, scores: Scores) -> Quality:

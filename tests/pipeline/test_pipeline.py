@@ -20,6 +20,7 @@ from gateway.messages import (
     SampleIndex,
 )
 from gateway.pipeline import Pipeline
+from gateway.wfdb_files import read_lead
 from tests.fakes import FakeClassifier
 from tests.pipeline.streams import bits, cut, ecg_block, eventful_stream, make_pipeline, run
 
@@ -69,6 +70,21 @@ def test_a_beat_is_labelled_within_0_85_seconds(rate):
             labelled += beat.label is not None
             assert beat.searched_back or item.end - beat.r_sample <= 0.85 * rate + 1
     assert labelled >= 47
+
+
+@pytest.mark.recordings
+@pytest.mark.parametrize("name", ["119", "203"])
+def test_labels_of_a_recording_come_within_0_9_seconds(ecg_data, name):
+    """Two minutes, with ventricular beats and noise, in pieces of 11 ms."""
+    lead = read_lead(ecg_data / "mitdb" / name, None)
+    rate = lead.sample_rate_hz
+    signal = SampleBlock(SampleIndex(0), rate, lead.amplitude_uv[: 120 * rate])
+    pipeline, delays_s = make_pipeline(rate), []
+    for item in cut([signal], range(0, 120 * rate, 4)):
+        beats = pipeline.push(item).beats
+        delays_s += [(item.end - b.r_sample) / rate for b in beats if not b.searched_back]
+    assert len(delays_s) > 100
+    assert max(delays_s) <= 0.9
 
 
 def test_an_unusable_second_gives_neither_rate_nor_label():
