@@ -245,7 +245,8 @@ class QualityReason(enum.StrEnum):
 class Quality:
     """Signal quality of the second that starts at `start`: index 0–1 and its reasons.
 
-    `rate_usable` gates heart rate and labels; `lethal_usable` gates the lethal alarms alone and
+    `rate_usable` gates the heart rate (a beat's label is gated by the same scores, more mildly and
+    at the beat's own time); `lethal_usable` gates the lethal alarms alone and
     takes only invalid samples, lead-off, clipping and proven artefact.
     """
 

@@ -56,7 +56,7 @@ def with_one_more(r_uv: float, at_s: float = 16.8) -> list[Quality]:
 def test_a_small_odd_beat_between_two_others_makes_no_good_rate():
     judged = with_one_more(-600.0)
     told = [q.start // RATE for q in judged if QualityReason.ELECTRODE_MOTION in q.reasons]
-    assert told == list(range(17, 23))  # as long as it is among the rate's beats
+    assert told == [*range(17, 22)]  # as long as both its intervals are in the rate's mean
     assert all(q.lethal_usable for q in judged)
 
 
@@ -64,11 +64,11 @@ def test_an_interpolated_ventricular_beat_is_not_noise():
     assert all(q.rate_usable for q in with_one_more(-2000.0))
 
 
-@pytest.mark.parametrize(("noise_uv", "fit", "usable"), [(20, 1, 1), (60, 1, 0), (200, 0, 0)])
+@pytest.mark.parametrize(("noise_uv", "fit", "usable"), [(20, 1, 1), (115, 1, 0), (250, 0, 0)])
 def test_a_label_stands_more_noise_than_a_rate(noise_uv, fit, usable):
     signal = ecg(RATE, 30.0, BEATS_S[BEATS_S < 30], noise_uv=noise_uv)
     meter, judged = metered(block(signal, RATE))
-    assert all(q.rate_usable == usable for q in judged[8:])
+    assert all(q.rate_usable == usable for q in judged[10:])
     r_samples = [round(r_s * RATE) for r_s in BEATS_S if 15.0 < r_s < 29.0]
     assert [meter.is_fit(r) for r in r_samples] == [fit] * len(r_samples)
 
@@ -82,7 +82,7 @@ def test_a_beat_is_judged_0_85_s_after_r_at_most():
         assert isinstance(piece, SampleBlock)
         meter.push(piece, band_pass.push(piece), detector.push(piece))
         assert meter.has_judged(piece.end - round(0.85 * RATE))
-        assert not meter.has_judged(piece.end - round(0.59 * RATE))
+        assert piece.end < RATE or not meter.has_judged(piece.end - round(0.59 * RATE))
 
 
 def test_a_beat_longer_ago_than_search_back_looks_is_not_fit():
