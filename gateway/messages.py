@@ -177,19 +177,20 @@ class BeatWindow:
 class BeatInContext:
     """What the classifier is given of a beat: its window and what came before it.
 
-    `samples` and `usual`, this patient's usual beat, are (187,) in µV; `rr_features` are those
-    that `dsp.beat_context` names.
+    `samples`, and this patient's `usual` and `late` beat, are (187,) in µV; `rr_features` are
+    those that `dsp.beat_context` names.
     """
 
     r_sample: SampleIndex
     samples: NDArray[np.float32]
     usual: NDArray[np.float32]
+    late: NDArray[np.float32]
     rr_features: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        for window in (self.samples, self.usual):
+        for window in (self.samples, self.usual, self.late):
             _require(window.shape == (BEAT_WINDOW_SAMPLES,), "a window holds 187 samples")
-        for array in (self.samples, self.usual, self.rr_features):
+        for array in (self.samples, self.usual, self.late, self.rr_features):
             _read_only(array)
 
 

@@ -26,6 +26,7 @@ FAKE_CARD = ModelCard(
     temperature=1.0,
     class_biases=(0.0, 0.0),
     abnormal_threshold=0.5,
+    supraventricular_threshold=0.5,
     split={},
     training={},
     scores=(),

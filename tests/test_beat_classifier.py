@@ -12,6 +12,7 @@ from gateway.beat_classifier import (
     WAVEFORM_LIMIT,
     ModelRefused,
     load_card,
+    most_fitting,
     probabilities,
     scale_waveforms,
 )
@@ -80,6 +81,10 @@ def test_a_missing_field_is_named(tmp_path, name):
             "class_biases are not finite",
         ),
         ({"abnormal_threshold": 1.0}, "abnormal_threshold is not within 0–1"),
+        (
+            {"supraventricular_threshold": 0.0},
+            "supraventricular_threshold is not within 0–1",
+        ),
         ({"abnormal_threshold": "0.5"}, "abnormal_threshold is '0.5', not of type float"),
         ({"sha256": "abc"}, "sha256 is not 64 hex digits"),
     ],
@@ -112,12 +117,34 @@ def test_waveforms_are_in_spans_of_the_usual_qrs_complex_and_bounded():
     usual[0, R_POSITION + 47] = 5000.0  # no part of the complex
     samples = np.zeros((2, 187), np.float32)
     samples[0, R_POSITION], samples[1, R_POSITION] = 2000.0, 10.0
-    waveforms = scale_waveforms(samples, usual)
-    assert waveforms.shape == (2, 187, 2)
+    waveforms = scale_waveforms(samples, usual, -usual)
+    assert waveforms.shape == (2, 187, 3)
     assert waveforms.dtype == np.float32
     assert waveforms[0, R_POSITION, 1] == pytest.approx(0.8)
+    assert waveforms[0, R_POSITION, 2] == pytest.approx(-0.8)
     assert waveforms[0, R_POSITION, 0] == waveforms[0, R_POSITION + 47, 1] == WAVEFORM_LIMIT
     assert waveforms[1, R_POSITION, 0] == pytest.approx(10.0 / LEAST_SPAN_UV)
+
+
+def test_a_beat_is_the_likeliest_class_once_it_is_abnormal_and_else_s_by_its_own_threshold():
+    shares = np.array(  # N S V
+        [
+            [0.90, 0.05, 0.05],
+            [0.40, 0.20, 0.40],
+            [0.30, 0.50, 0.20],
+            [0.80, 0.20, 0.00],
+            [0.80, 0.10, 0.10],
+        ]
+    )
+    names = most_fitting(shares, ("N", "S", "V"), 0.5, 0.15)
+    assert names.tolist() == ["N", "V", "S", "S", "N"]
+
+
+def test_a_network_that_knows_no_s_gives_none():
+    assert most_fitting(np.array([[0.6, 0.4], [0.5, 0.5]]), ("N", "V"), 0.5, 0.1).tolist() == [
+        "N",
+        "V",
+    ]
 
 
 def test_probabilities_sum_to_1_and_no_logit_is_too_large():
