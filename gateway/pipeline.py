@@ -95,6 +95,11 @@ class Pipeline:
         """The rhythm findings that have begun and not ended."""
         return self._rhythm.open_kinds
 
+    def change_limits(self, limits: AlarmLimits) -> None:
+        """Judge by these from the next sample on; all else goes on as it was."""
+        self.limits = limits
+        self._rhythm.change_limits(limits)
+
     def push(self, item: SampleBlock | Gap) -> Findings:
         """The findings that this item completes."""
         if self._end is None and item.start > 0:

@@ -60,7 +60,13 @@ class RhythmAnalyser:
     """Tells all rules the same, and gathers what they find."""
 
     def __init__(self, sample_rate_hz: int, limits: AlarmLimits) -> None:
+        self._sample_rate_hz = sample_rate_hz
         self._rules = rules(sample_rate_hz, limits)
+
+    def change_limits(self, limits: AlarmLimits) -> None:
+        """Other limits hold from now on; `abnormal_beat`, which chooses a rule, is the same."""
+        for rule, fresh in zip(self._rules, rules(self._sample_rate_hz, limits), strict=True):
+            rule.adopt(fresh)
 
     def push_gap(self, gap: Gap) -> None:
         for rule in self._rules:
