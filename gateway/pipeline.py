@@ -19,6 +19,7 @@ from gateway.dsp.beat_windows import BeatWindowCutter
 from gateway.dsp.fibrillation import FibrillationMeter
 from gateway.dsp.filters import BandPass
 from gateway.dsp.notch import Notch, NotchMode
+from gateway.dsp.pacing import PacingMeter
 from gateway.dsp.quality import PEAK_DELAY_S, QualityMeter
 from gateway.dsp.r_peaks import RPeakDetector
 from gateway.dsp.rr_intervals import RRSeries
@@ -55,7 +56,8 @@ class Pipeline:
     """Push the items of one session in order, each starting where the last one ended.
 
     A beat is given out when its window is complete and the second that holds its R peak is
-    judged: 0.8 to 1.3 s after R. Its label is None where that second is not usable for rates.
+    judged: 0.8 to 1.3 s after R. Its label is None where that second is not usable for rates, and
+    in a paced rhythm.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Pipeline:
         self._context = BeatContext()
         self._meter = QualityMeter(sample_rate_hz)
         self._fibrillation = FibrillationMeter(sample_rate_hz)
+        self._pacing = PacingMeter(sample_rate_hz)
         self._rhythm = RhythmAnalyser(sample_rate_hz, limits)
         self._minutes = Minutes(sample_rate_hz)
         self._judgement_lag = round(PEAK_DELAY_S * sample_rate_hz)
@@ -170,6 +173,7 @@ class Pipeline:
             self._rr.push_gap(item)
             self._rhythm.push_gap(item)
         self._fibrillation.push(filtered)
+        self._pacing.push(item)
         judged = self._meter.push(item, filtered, peaks)
         self._end = item.end
         found.vitals += [self._judge(quality) for quality in judged]
@@ -202,7 +206,10 @@ class Pipeline:
 
     def _finish_beats(self, windows: list[BeatWindow]) -> list[Beat]:
         """Label what may be labelled, all in one call, and join each with its peak."""
-        placed = [self._context.push(window, self._is_fit(window)) for window in windows]
+        placed = [
+            self._context.push(window, self._is_fit(peak, window))
+            for peak, window in zip(self._peaks, windows, strict=False)
+        ]
         fit = [beat for beat in placed if beat is not None]
         labels = self.classifier.classify(fit) if fit else []
         label_of = {beat.r_sample: label for beat, label in zip(fit, labels, strict=True)}
@@ -211,7 +218,13 @@ class Pipeline:
             self._rhythm.push_beat(beat)
         return beats
 
-    def _is_fit(self, window: BeatWindow) -> bool:
+    def _is_fit(self, peak: RPeak, window: BeatWindow) -> bool:
+        """Whether the beat may have a label: in a good second, and no pacemaker's."""
+        has_spike = None if peak.searched_back else self._pacing.has_spike(peak.sample)
+        if has_spike is not None:
+            self._rhythm.push_spike(peak.sample, has_spike)
+        if self._rhythm.is_paced:
+            return False
         second = window.r_sample - window.r_sample % self.sample_rate_hz
         return any(quality.rate_usable for quality in self._judged if quality.start == second)
 
