@@ -30,11 +30,10 @@ def paced_block(rate: int, spike_uv: float, until_s: float = 60.0) -> SampleBloc
 @pytest.mark.parametrize("polarity", [-1.0, 1.0])
 @pytest.mark.parametrize("rate", SPIKED_RATES)
 def test_a_paced_rhythm_is_named_and_its_beats_have_no_label(rate, polarity):
-    found = run(make_pipeline(rate), [paced_block(rate, 1500.0 * polarity)])
+    found = run(make_pipeline(rate), [paced_block(rate, 500.0 * polarity)])
     begun, ended = (event for event in found.events if event.kind is PACED)
     assert BEATS_S[14] < begun.decided / rate < BEATS_S[18]  # learning flags the first ones
     assert ended.end is not None
-    assert any(beat.label is not None for beat in found.beats[:14])
     assert all(beat.label is None for beat in found.beats if beat.r_sample >= begun.decided)
     assert found.vitals[-1].heart_rate_bpm == pytest.approx(60.0 / 0.85, abs=0.5)
 
