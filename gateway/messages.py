@@ -290,6 +290,7 @@ class RhythmKind(enum.StrEnum):
     MISSED_BEAT = "missed beat"
     ABNORMAL_BURDEN = "abnormal burden"
     ABNORMAL_BEAT = "abnormal beat"  # under the policy that calls for every one
+    PACED_RHYTHM = "paced rhythm: beats not analysed"
 
 
 MAX_EVIDENCE_BEATS = 32  # the longest criterion asks for 31
@@ -332,6 +333,7 @@ class AlarmKind(enum.StrEnum):
     ATRIAL_FIBRILLATION = "atrial fibrillation"
     ABNORMAL_BURDEN = "abnormal burden"
     ABNORMAL_BEAT = "abnormal beat"
+    PACED_RHYTHM = "paced rhythm: beats not analysed"
     SENSOR_SILENT = "sensor silent"
     LEAD_OFF = "lead off"
     POOR_SIGNAL = "poor signal"

@@ -20,6 +20,7 @@ from gateway.dsp.beat_windows import BeatWindowCutter
 from gateway.dsp.fibrillation import FibrillationMeter
 from gateway.dsp.filters import BandPass
 from gateway.dsp.notch import Notch, NotchMode
+from gateway.dsp.pacing import PacingMeter
 from gateway.dsp.quality import PEAK_DELAY_S, QualityMeter
 from gateway.dsp.r_peaks import RPeakDetector
 from gateway.dsp.rr_intervals import RRSeries
@@ -54,7 +55,8 @@ class Pipeline:
     """Push the items of one session in order, each starting where the last one ended.
 
     A beat that the detector finds in time is given out when its window is complete and the signal
-    around it is judged: 0.53 to 0.85 s after R. Its label is None where that signal is not fit.
+    around it is judged: 0.53 to 0.85 s after R. Its label is None where that signal is not fit, and
+    in a paced rhythm.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Pipeline:
         self._context = BeatContext()
         self._meter = QualityMeter(sample_rate_hz)
         self._fibrillation = FibrillationMeter(sample_rate_hz)
+        self._pacing = PacingMeter(sample_rate_hz)
         self._rhythm = RhythmAnalyser(sample_rate_hz, limits)
         self._minutes = Minutes(sample_rate_hz)
         self._judgement_lag = round(PEAK_DELAY_S * sample_rate_hz)
@@ -92,6 +95,11 @@ class Pipeline:
     def open_kinds(self) -> frozenset[RhythmKind]:
         """The rhythm findings that have begun and not ended."""
         return self._rhythm.open_kinds
+
+    def change_limits(self, limits: AlarmLimits) -> None:
+        """Judge by these from the next sample on; all else goes on as it was."""
+        self.limits = limits
+        self._rhythm.change_limits(limits)
 
     def push(self, item: SampleBlock | Gap) -> Findings:
         """The findings that this item completes."""
@@ -164,6 +172,7 @@ class Pipeline:
             self._rr.push_gap(item)
             self._rhythm.push_gap(item)
         self._fibrillation.push(filtered)
+        self._pacing.push(item)
         judged = self._meter.push(item, filtered, peaks)
         self._end = item.end
         found.beats += self._finish_beats(self._judged_windows())
@@ -208,7 +217,15 @@ class Pipeline:
     def _join(self, window: BeatWindow, label: BeatLabel | None) -> Beat:
         peak = self._peaks.popleft()
         assert peak.sample == window.r_sample, "windows come in the order of their peaks"
+        label = None if self._is_paced(peak) else label
         return Beat(peak.sample, peak.amplitude_uv, window.rr_ms, peak.searched_back, label)
+
+    def _is_paced(self, peak: RPeak) -> bool:
+        """Whether a pacemaker makes the rhythm, this beat included."""
+        has_spike = None if peak.searched_back else self._pacing.has_spike(peak.sample)
+        if has_spike is not None:
+            self._rhythm.push_spike(peak.sample, has_spike)
+        return self._rhythm.is_paced
 
 
 def _piece(item: SampleBlock | Gap, start: int, end: int) -> SampleBlock | Gap:
