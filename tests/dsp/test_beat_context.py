@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from gateway.dsp.beat_context import (
     FEATURE_LIMIT,
     RR_FEATURES,
+    USUAL_BEATS,
     BeatContext,
     RRContext,
-    USUAL_BEATS,
     RunningBeat,
 )
 from gateway.messages import BeatWindow, SampleIndex

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from gateway.dsp.beat_context import RR_FEATURES
+from gateway.dsp.beat_windows import R_POSITION
 from model import augment, imagined_beats
 from model.augment import augmented
-from gateway.dsp.beat_windows import R_POSITION
 from model.beats import TrainingBeats
 from model.imagined_beats import ShownBeats
 
