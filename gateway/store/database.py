@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from gateway.store.files import BUSY_TIMEOUT_S, connect_read_only
 from gateway.store.frame_files import frames_folder
@@ -83,11 +83,6 @@ def writer_engine(path: Path) -> Engine:
     event.listen(engine, "connect", _prepare_writer)
     event.listen(engine, "begin", _begin_immediate)
     return engine
-
-
-def reader_engine(path: Path) -> Engine:
-    """Connections that can't write, for any thread."""
-    return create_engine("sqlite://", creator=lambda: connect_read_only(path), poolclass=QueuePool)
 
 
 def _prepare_writer(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

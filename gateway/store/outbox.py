@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from sqlalchemy import select
 
-from gateway.store.database import reader_engine
+from gateway.store.files import reader_engine
 from gateway.store.schema import outbox
 
 PAYLOAD_VERSION = 1

@@ -15,7 +15,6 @@ from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, select
 
 from gateway.messages import (
     AlarmState,
-    BedState,
     DeviceId,
     FrameSequence,
     Gap,
@@ -35,6 +34,7 @@ from gateway.store.answers import (
     StoredSession,
     alarm_of,
     beat_of,
+    bed_of,
     event_of,
     gap_of,
     removed_gap,
@@ -42,7 +42,6 @@ from gateway.store.answers import (
     stored_session,
     summary_of,
 )
-from gateway.store.database import reader_engine
 from gateway.store.entries import (
     BedId,
     JournalId,
@@ -51,6 +50,7 @@ from gateway.store.entries import (
     StayId,
     StoredFrame,
 )
+from gateway.store.files import reader_engine
 from gateway.store.frame_blocks import FiledFrame
 from gateway.store.frame_files import FrameFiles, frames_folder
 from gateway.store.frame_index import (
@@ -205,15 +205,12 @@ class Reader:
     def beds(self) -> list[Bed]:
         """All beds by name."""
         rows = (
-            select(beds, stays.c.id.label("stay_id"), assignments.c.device_id)
+            select(beds, stays.c.id.label("stay_id"), stays.c.limits, assignments.c.device_id)
             .join(stays, _open_stay(), isouter=True)
             .join(assignments, _assigned_to_bed(), isouter=True)
             .order_by(beds.c.name)
         )
-        return [
-            Bed(BedId(r.id), r.name, BedState(r.state), r.stay_id, r.device_id)
-            for r in self._rows(rows)
-        ]
+        return [bed_of(r) for r in self._rows(rows)]
 
     def sensors(self) -> list[Sensor]:
         """All sensors that were ever seen or assigned."""

@@ -29,8 +29,9 @@ from gateway.messages import (
 )
 from gateway.store import database
 from gateway.store.answers import StoredBeat
-from gateway.store.database import StoreTooNew, open_store, reader_engine, writer_engine
+from gateway.store.database import StoreTooNew, open_store, writer_engine
 from gateway.store.entries import Found
+from gateway.store.files import reader_engine
 from gateway.store.reader import Reader
 from gateway.store.schema import SCHEMA_REVISION, metadata
 from gateway.store.transactions import StoreWriter

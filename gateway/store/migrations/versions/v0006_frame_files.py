@@ -6,8 +6,8 @@ A session's wall clock says how sure it is, and whether the gateway's own clock 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 
 def upgrade() -> None:
