@@ -21,7 +21,7 @@ from gateway.counters import Counters
 from gateway.dsp.notch import NotchMode
 from gateway.host_faults import HostFaults
 from gateway.live_view import LiveView
-from gateway.messages import device_name
+from gateway.messages import AlarmKind, device_name
 from gateway.model_in_service import ModelInService
 from gateway.model_reload import RELOAD, model_reload
 from gateway.model_store import LoadedModel, ModelStore
@@ -80,6 +80,7 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
             loop.call_soon_threadsafe(ward.settle, commit)
 
         recorder = Recorder(opened.path, config.store, committed)
+        host_faults = HostFaults(config.state_directory)
         parts = ChannelParts(
             model=model,
             limits=config.alarms,
@@ -91,8 +92,8 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
             record=recorder.record,
             counters=counters,
             notch_mode=NotchMode(config.signal.mains_notch),
+            clock_is_set=lambda: AlarmKind.CLOCK_NOT_SET not in host_faults(),
         )
-        host_faults = HostFaults(config.state_directory)
         ward = Ward(parts, recorder, live_view, heartbeats, config.beds.auto_admit, host_faults)
         recorder.start()
         stack.callback(recorder.close)

@@ -71,10 +71,10 @@ class LateAnalysis:
         found = await analyse_late_stretch(self._parts, session, rate_hz, gap, limits)
         self._parts.record(Found(session, found.model, found.beats, found.events, late=True))
         self._parts.record(LateStretchAnalysed(session, gap.start))
-        if stored.wall_offset_s is None:
+        if stored.start_s is None:
             return
         for event in found.events:
-            onset_s = stored.wall_offset_s + event.onset / stored.sample_rate_hz
+            onset_s = stored.start_s + event.onset / stored.sample_rate_hz
             self._on_event(session.device_id, event, onset_s)
 
 

@@ -52,6 +52,7 @@ from gateway.store.entries import (
     MinuteSummary,
     SessionFinished,
     SessionStarted,
+    SessionTimed,
     StoredFrame,
 )
 from gateway.store.reader import Reader
@@ -75,6 +76,7 @@ class ChannelParts:
     record: Callable[[Entry], object]
     counters: Counters
     notch_mode: NotchMode = NotchMode.OFF
+    clock_is_set: Callable[[], bool] = lambda: True  # the gateway's own, by NTP or by somebody
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +136,7 @@ class SensorChannel:
         signals = self._make_live(track) if self._is_newer(track) else []
         if track is self._live:
             self.last_frame_s = received_s
-            end = frame.first_sample + SAMPLES_PER_FRAME
-            track.clock.push(end, received_s)
+            self._time(track, frame.first_sample + SAMPLES_PER_FRAME, received_s)
         steps = track.order.push(frame, now_s)
         return signals + self._apply(track, steps, received_s)
 
@@ -222,6 +223,22 @@ class SensorChannel:
         if self._live is not None and self._analysis is not None:
             self._parts.record(Checkpoint(self._live.session, self._analysis.save()))
 
+    def _time(self, track: Track, end: int, received_s: float) -> None:
+        """A live frame tells the time; when somebody sets the clock, what came before does not."""
+        corrected = track.clock_unsynced and self._parts.clock_is_set()
+        if corrected:
+            track.clock_unsynced = False
+            track.clock.forget()
+        track.clock.push(end, received_s)
+        if corrected:
+            self._record_time(track)
+
+    def _record_time(self, track: Track) -> None:
+        fit = track.clock.fit()
+        self._parts.record(
+            SessionTimed(track.session, fit.start_s, fit.error_s, track.clock_unsynced)
+        )
+
     # Sessions and their order.
 
     def _track(self, frame: Frame, generation: int, received_s: float) -> Track:
@@ -250,6 +267,9 @@ class SensorChannel:
                 track.wall_offset_s,
             )
         )
+        if live and not self._parts.clock_is_set():
+            track.clock_unsynced = True
+            self._record_time(track)
         if not live:
             track.order.finish()
             self._parts.record(SessionFinished(frame.session))
@@ -353,6 +373,7 @@ class SensorChannel:
         self._record_findings(track, findings)
         if self.storing and analysis.unsaved_s >= self._parts.checkpoint_interval_s:
             self._parts.record(Checkpoint(track.session, analysis.save()))
+            self._record_time(track)
         return self._signal(track, items, findings)
 
     def _restore(self, analysis: LiveAnalysis, session: SessionId) -> JournalId | None:

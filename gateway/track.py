@@ -24,7 +24,8 @@ class Track:
         self.begun_us = 0.0  # device time of sample 0
         self.wall_offset_s = stored.wall_offset_s  # as rows are dated; fixed, so replay agrees
         self.clock = SessionClock(stored.sample_rate_hz)
-        self.clock.push(0, stored.wall_offset_s or stored.first_received_s)
+        self.clock.push(0, stored.start_s or stored.first_received_s)
+        self.clock_unsynced = stored.clock_unsynced
 
     @property
     def age(self) -> tuple[int, int, float]:

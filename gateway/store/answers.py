@@ -33,7 +33,12 @@ from gateway.store.frame_blocks import FiledFrame
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """A session as the store knows it; `wall_offset_s` is Unix seconds of sample 0."""
+    """A session as the store knows it.
+
+    `wall_offset_s` is Unix seconds of sample 0 as its rows are dated, from its first frame;
+    `wall_fit_s` is the newest estimate, which differs by `wall_error_s` at most unless nobody had
+    set the gateway's clock.
+    """
 
     session: SessionId
     sample_rate_hz: int
@@ -41,6 +46,14 @@ class StoredSession:
     first_received_s: float
     wall_offset_s: float | None
     finished: bool
+    wall_fit_s: float | None = None
+    wall_error_s: float | None = None
+    clock_unsynced: bool = False
+
+    @property
+    def start_s(self) -> float | None:
+        """The best that is known of when sample 0 was taken."""
+        return self.wall_offset_s if self.wall_fit_s is None else self.wall_fit_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +143,9 @@ def stored_session(row: Row[Any]) -> StoredSession:
         row.first_received_s,
         row.wall_offset_s,
         bool(row.finished),
+        row.wall_fit_s,
+        row.wall_error_s,
+        bool(row.clock_unsynced),
     )
 
 

@@ -36,10 +36,15 @@ class SessionStarted:
 
 @dataclass(frozen=True, slots=True)
 class SessionTimed:
-    """A better estimate of when sample 0 was taken."""
+    """The newest estimate of when sample 0 was taken, in Unix seconds, and its error.
+
+    `clock_unsynced`: by a clock that nobody had set; a later entry corrects it.
+    """
 
     session: SessionId
-    wall_offset_s: float
+    wall_fit_s: float
+    wall_error_s: float
+    clock_unsynced: bool
 
 
 @dataclass(frozen=True, slots=True)

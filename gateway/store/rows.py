@@ -205,9 +205,9 @@ class Transaction:
         known = self._session(entry.session)
         change = update(sessions).where(sessions.c.id == known.row_id)
         match entry:
-            case SessionTimed(_, wall_offset_s):
-                known.wall_offset_s = wall_offset_s
-                self._connection.execute(change.values(wall_offset_s=wall_offset_s))
+            case SessionTimed(_, fit_s, error_s, unsynced):
+                timed = {"wall_fit_s": fit_s, "wall_error_s": error_s}
+                self._connection.execute(change.values(**timed, clock_unsynced=int(unsynced)))
             case SessionFinished():
                 self._connection.execute(change.values(finished=1))
                 self._connection.execute(

@@ -100,7 +100,8 @@ sessions = _table(
     Column("first_received_s", REAL, nullable=False),
     Column("wall_offset_s", REAL),
     _flag("finished"),
-    Column("wall_error_s", REAL),  # NULL: not known
+    Column("wall_fit_s", REAL),  # of sample 0, as the newest frames tell; NULL: not known
+    Column("wall_error_s", REAL),
     _flag("clock_unsynced"),  # the gateway's clock was not set when this session was dated
     UniqueConstraint("device_id", "boot_id", "salt"),
 )

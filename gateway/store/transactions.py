@@ -29,6 +29,7 @@ from gateway.store.entries import (
     MinuteSummary,
     SecurityEvent,
     SessionStarted,
+    SessionTimed,
     StoredFrame,
 )
 from gateway.store.frame_blocks import MAX_ENTRIES, Filed, FiledFrame, FiledGap
@@ -66,7 +67,7 @@ def may_wait(entry: Entry | BedCommand) -> bool:
     match entry:
         case StoredFrame() | Found():
             return not entry.late
-        case DeclaredGap() | Checkpoint() | MinuteSummary():
+        case DeclaredGap() | Checkpoint() | MinuteSummary() | SessionTimed():
             return True
     return False
 

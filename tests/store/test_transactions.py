@@ -315,11 +315,16 @@ def test_a_finished_session_keeps_its_signal_and_drops_its_checkpoint(
 def test_a_better_clock_estimate_replaces_the_old_one(
     writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
 ) -> None:
-    writer.write([started, SessionTimed(session, STARTED_S - 3.5)])
+    writer.write([started, SessionTimed(session, 3.5, 0.5, clock_unsynced=True)])
+    stored = reader.session(session)
+    assert stored is not None
+    assert (stored.start_s, stored.wall_error_s, stored.clock_unsynced) == (3.5, 0.5, True)
+    writer.write([SessionTimed(session, STARTED_S + 0.02, 0.01, clock_unsynced=False)])
     writer.write([started])  # a reconnect starts what is started already
     stored = reader.session(session)
     assert stored is not None
-    assert stored.wall_offset_s == STARTED_S - 3.5
+    assert (stored.start_s, stored.clock_unsynced) == (STARTED_S + 0.02, False)
+    assert stored.wall_offset_s == STARTED_S  # by which its rows are dated
 
 
 def test_a_filled_gap_is_analysed_once(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -289,3 +290,21 @@ def test_a_restart_finds_a_gap_where_the_store_had_no_room(bench):
     assert [(gap.start, gap.length) for gap in bench.reader.gaps_to_fill(SESSION)] == [
         (20 * SAMPLES_PER_FRAME, 20 * SAMPLES_PER_FRAME)
     ]
+
+
+def test_a_session_of_an_unset_clock_says_so_until_the_clock_is_set(bench):
+    is_set = False
+    bench.parts = replace(bench.parts, clock_is_set=lambda: is_set)
+    bench.restart()
+    bench.send(range(5))
+    bench.commit()
+    stored = bench.reader.session(SESSION)
+    assert stored.clock_unsynced
+    is_set = True
+    bench.now_s += 1_000_000.0  # NTP has answered
+    bench.send(range(5, 8))
+    bench.commit()
+    corrected = bench.reader.session(SESSION)
+    assert not corrected.clock_unsynced
+    assert corrected.start_s - stored.start_s == pytest.approx(1_000_000.0, abs=10.0)
+    assert corrected.wall_offset_s == stored.wall_offset_s

@@ -34,6 +34,7 @@ def upgrade() -> None:
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
+    op.add_column("sessions", sa.Column("wall_fit_s", sa.REAL))
     op.add_column("sessions", sa.Column("wall_error_s", sa.REAL))
     op.add_column(
         "sessions",
