@@ -151,10 +151,15 @@ def _bury(connection: Connection, runs: Iterable[tuple[int, int, int]]) -> None:
 
 
 def _old_unsent_summaries(connection: Connection, before_s: float) -> bool:
-    old = select(outbox.c.id).where(
-        outbox.c.lane == Lane.SUMMARY.value, outbox.c.created_s < before_s
-    )
-    return _step(connection, outbox, (outbox.c.id,), old.order_by(outbox.c.id))
+    oldest = connection.execute(
+        select(outbox.c.id, outbox.c.created_s)
+        .where(outbox.c.lane == Lane.SUMMARY.value)
+        .order_by(outbox.c.id)
+        .limit(ROWS_PER_STEP)
+    ).all()
+    old = [row for row in oldest if row.created_s < before_s]
+    _delete(connection, outbox.c.id, old)
+    return len(old) == ROWS_PER_STEP
 
 
 def _old_rows(connection: Connection, table: Table, sample: Column[int], before_s: float) -> bool:
@@ -181,9 +186,12 @@ def _old_summaries(connection: Connection, before_s: float) -> bool:
 
 def _old_alarms(connection: Connection, before_s: float) -> bool:
     """Ended ones: their outbox rows are their own and stay until the cloud has them."""
-    ended = alarms.c.state == AlarmState.ENDED.value
-    old = select(alarms.c.id).where(ended, alarms.c.onset_s < before_s).order_by(alarms.c.id)
-    return _step(connection, alarms, (alarms.c.id,), old)
+    columns = (alarms.c.id, alarms.c.onset_s, alarms.c.state)
+    oldest = connection.execute(select(*columns).order_by(alarms.c.id).limit(ROWS_PER_STEP)).all()
+    ended = [row for row in oldest if row.state == AlarmState.ENDED.value]
+    old = [row for row in ended if row.onset_s < before_s]
+    _delete(connection, alarms.c.id, old)
+    return len(old) == ROWS_PER_STEP
 
 
 def _step(
