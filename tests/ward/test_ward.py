@@ -342,6 +342,7 @@ def test_a_frame_that_the_store_has_no_room_for_is_analysed_and_not_stored(with_
         stream(bench, link, [0])
         assert bench.counters.value("ecg_frames_unstored_total") == 1
         monkeypatch.setattr(bench.recorder, "_frames_queued", 0)
+        await bench.until(lambda: bench.recorder.has_room)
         stream(bench, link, [0])
         await bench.until(lambda: bool(link.acknowledgements))
 
