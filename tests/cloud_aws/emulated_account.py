@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from typing import Any
 
 import boto3
@@ -27,7 +28,7 @@ PARAMETERS = {
 
 
 class EmulatedAccount:
-    """Each has its own state: moto's is reset when one starts, so one at a time in a process."""
+    """One at a time in a process: all of moto's servers share their state."""
 
     def __init__(self, parameters: dict[str, str] | None = None) -> None:
         self.template = load_template()
@@ -37,6 +38,12 @@ class EmulatedAccount:
         host, port = self._server.get_host_and_port()
         self.endpoint = f"http://{host}:{port}"
         self._session = boto3.Session("emulated", "emulated", region_name=REGION)
+        self._deploy()
+
+    def reset(self) -> None:
+        """Empty, and under new names."""
+        request = urllib.request.Request(f"{self.endpoint}/moto-api/reset", method="POST")
+        urllib.request.urlopen(request).close()
         self._deploy()
 
     def client(self, service: str) -> Any:

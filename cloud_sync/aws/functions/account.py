@@ -26,6 +26,7 @@ class Account:
     refused_queue: Any  # SQS
     waveforms: Any  # S3 bucket
     iot: Any  # the broker's HTTP interface
+    things: Any  # AWS IoT's registry
     parameters: Any  # SSM
     sends_late_digest: bool  # else the gateways do, each with its own credentials
 
@@ -47,6 +48,7 @@ def _account(names: tuple[str, ...], _endpoints: tuple[str | None, ...]) -> Acco
         session.resource("sqs", config=_CALLS).Queue(queue),
         session.resource("s3", config=_CALLS).Bucket(bucket),
         session.client("iot-data", config=_CALLS),
+        session.client("iot", config=_CALLS),
         session.client("ssm", config=_CALLS),
         late_digest == "cloud",
     )

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 from boto3.dynamodb.conditions import Attr, Key
@@ -21,6 +20,7 @@ from botocore.exceptions import ClientError
 from cloud_sync.aws.functions.message import Message, Status
 
 GATEWAY_ROW = "#gateway"  # no message's id begins with #
+ENROLMENT_ROW = "#enrolment"
 
 Item = dict[str, Any]
 
@@ -110,6 +110,28 @@ class Ledger:
             return _unless_conditional(error)
         return True
 
+    def open_enrolment(self, gateway: str, digest: str, until_ms: int) -> None:
+        """Let one box enrol as this gateway, with the code of this digest."""
+        self._table.put_item(
+            Item={
+                "gateway": gateway,
+                "id": ENROLMENT_ROW,
+                "code_sha256": digest,
+                "until_ms": until_ms,
+            }
+        )
+
+    def use_enrolment(self, gateway: str, digest: str, now_ms: int) -> bool:
+        """Whether the gateway's enrolment is open with this code; it is closed by that."""
+        try:
+            self._table.delete_item(
+                Key={"gateway": gateway, "id": ENROLMENT_ROW},
+                ConditionExpression=Attr("code_sha256").eq(digest) & Attr("until_ms").gt(now_ms),
+            )
+        except ClientError as error:
+            return _unless_conditional(error)
+        return True
+
     def _query(self, index: str, condition: Any, limit: int, forward: bool) -> Iterator[Item]:
         """DynamoDB gives pages of at most 1 MB."""
         page: dict[str, Any] = {}
@@ -132,13 +154,6 @@ def facts_of(item: Item) -> dict[str, Any]:
     """What the gateway said."""
     facts: dict[str, Any] = json.loads(item["facts"])
     return facts
-
-
-def plain(value: object) -> object:
-    """For `json.dumps(default=…)`: DynamoDB gives its numbers as decimals."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    raise TypeError(f"{type(value).__name__} is no JSON")
 
 
 def _json(value: object) -> str:

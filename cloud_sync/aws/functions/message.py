@@ -19,7 +19,8 @@ MAX_WORD = 200  # of a bed's name and the like: it goes into a notice
 LATEST_S = 4_102_444_800  # 2100-01-01: a later time is no time
 TIME_OF = {"alarm": "onset_s", "summary": "minute_s"}
 
-_TOPIC = re.compile(r"ecg/([A-Za-z0-9_-]{1,64})/(alarm|summary|status)")
+_GATEWAY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_TOPIC = re.compile(rf"ecg/({_GATEWAY.pattern})/(alarm|summary|status)")
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
@@ -76,9 +77,13 @@ def read_status(topic: str, payload: str) -> Status:
     _require(words.get("version") in SUPPORTED_VERSIONS, "its version is not known")
     _require(words.get("state") in STATES, "its state is neither online nor offline")
     _require(_is_short(words.get("reason")), "it gives no reason")
-    within_s = words.get("next_within_s")
+    within_s: Any = words.get("next_within_s")
     _require(_is_time(within_s) and within_s <= LONGEST_SILENCE_S, "its next_within_s is no span")
     return Status(gateway, words["state"], words["reason"], float(within_s))
+
+
+def is_gateway_id(value: object) -> bool:
+    return isinstance(value, str) and _GATEWAY.fullmatch(value) is not None
 
 
 def _match(topic: str) -> re.Match[str]:
