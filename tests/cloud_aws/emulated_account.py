@@ -13,13 +13,15 @@ from tests.cloud_aws.template import load_template, resources_of
 
 REGION = "eu-central-1"
 STACK = "ecg"
-KEPT_IN = (  # what moto's CloudFormation knows and functions use; rules and functions are played
-    "AWS::KMS::Key",
-    "AWS::DynamoDB::Table",
-    "AWS::S3::Bucket",
-    "AWS::SNS::Topic",
-    "AWS::SQS::Queue",
-)
+# What moto's CloudFormation knows and functions use, each with the property that names it: the same
+# names after each reset. Rules and functions are played.
+KEPT_IN = {
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::SNS::Topic": "TopicName",
+    "AWS::SQS::Queue": "QueueName",
+}
+SEALING = ("SSESpecification", "BucketEncryption", "KmsMasterKeyId")  # moto seals nothing
 PARAMETERS = {
     "TokenIssuer": "https://issuer.example",
     "TokenAudience": "ecg",
@@ -38,6 +40,8 @@ class EmulatedAccount:
         host, port = self._server.get_host_and_port()
         self.endpoint = f"http://{host}:{port}"
         self._session = boto3.Session("emulated", "emulated", region_name=REGION)
+        self._tables = self._session.resource("dynamodb", endpoint_url=self.endpoint)
+        self._clients: dict[str, Any] = {}
         self._deploy()
 
     def reset(self) -> None:
@@ -47,7 +51,9 @@ class EmulatedAccount:
         self._deploy()
 
     def client(self, service: str) -> Any:
-        return self._session.client(service, endpoint_url=self.endpoint)
+        if service not in self._clients:
+            self._clients[service] = self._session.client(service, endpoint_url=self.endpoint)
+        return self._clients[service]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -74,9 +80,7 @@ class EmulatedAccount:
 
     def items(self) -> list[dict[str, Any]]:
         """Every row of the table."""
-        table = self._session.resource("dynamodb", endpoint_url=self.endpoint).Table(
-            self._physical["Messages"]
-        )
+        table = self._tables.Table(self._physical["Messages"])
         items: list[dict[str, Any]] = []
         page: dict[str, Any] = {}
         while True:
@@ -98,11 +102,16 @@ class EmulatedAccount:
         self._server.stop()
 
     def _deploy(self) -> None:
-        kept = {
-            name: resource
-            for name, resource in self.template["Resources"].items()
-            if resource["Type"] in KEPT_IN
-        }
+        kept = {}
+        for logical_id, resource in self.template["Resources"].items():
+            if name := KEPT_IN.get(resource["Type"]):
+                named = {name: f"{STACK}-{logical_id}".lower()}
+                unsealed = {
+                    key: value
+                    for key, value in resource["Properties"].items()
+                    if key not in SEALING
+                }
+                kept[logical_id] = {"Type": resource["Type"], "Properties": unsealed | named}
         formation = self.client("cloudformation")
         formation.create_stack(StackName=STACK, TemplateBody=json.dumps({"Resources": kept}))
         resources = formation.describe_stack_resources(StackName=STACK)["StackResources"]

@@ -34,6 +34,28 @@ def test_a_repeat_is_dropped_told_once_and_acknowledged_again(
     assert iot.said == 3 * [("ecg/ward-3/ack", {"version": 1, "ids": ids, "notified": ids})]
 
 
+class StutteringTable:
+    """The answer to a write got lost, and the SDK repeats it."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def put_item(self, **words: Any) -> Any:
+        self._table.put_item(**words)
+        return self._table.put_item(**words)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+
+def test_a_write_that_the_sdk_repeats_is_not_taken_for_a_repeat(
+    account: EmulatedAccount, parts: Account, clock: Clock, iot: FakeIot
+) -> None:
+    take(replace(parts, table=StutteringTable(parts.table)), clock, alarm())
+    assert len(account.notices()) == 1
+    assert iot.said[0][1]["notified"] == [alarm()["id"]]
+
+
 def test_the_same_id_of_another_gateway_is_another_message(
     account: EmulatedAccount, parts: Account, clock: Clock
 ) -> None:

@@ -40,7 +40,7 @@ def account(environment: Mapping[str, str]) -> Account:
 @cache
 def _account(names: tuple[str, ...], _endpoints: tuple[str | None, ...]) -> Account:
     """boto3 reads the endpoints from the environment itself; here they only tell two apart."""
-    session = boto3.Session()
+    session = _session()
     table, topic, queue, bucket, late_digest = names
     return Account(
         session.resource("dynamodb", config=_CALLS).Table(table),
@@ -52,3 +52,8 @@ def _account(names: tuple[str, ...], _endpoints: tuple[str | None, ...]) -> Acco
         session.client("ssm", config=_CALLS),
         late_digest == "cloud",
     )
+
+
+@cache
+def _session() -> boto3.Session:
+    return boto3.Session()

@@ -46,17 +46,11 @@ class Intake:
         """Whether people were told of it, now or by an earlier copy."""
         now_ms = round(1000 * self._unix_time())
         owed = self._owed(message, now_ms / 1000)
-        if self._ledger.put_once(message, now_ms, owed):
+        first = self._ledger.put_once(message, now_ms, owed)
+        if first is None:
             return owed == "fresh" and self._tell(message)
-        if message.lane != "alarm":
-            return False
-        return self._repeat(message, now_ms)
-
-    def _repeat(self, message: Message, now_ms: int) -> bool:
-        """The first copy's notice is given now if its function stopped half-way."""
-        first = self._ledger.get(message.gateway, message.id) or {}
         if first.get("watch") == "fresh" and first["since_ms"] < now_ms - NOTICE_LEASE_MS:
-            return self._tell(message)
+            return self._tell(message)  # the first copy's function stopped half-way
         return "notified_ms" in first
 
     def _tell(self, message: Message) -> bool:

@@ -11,6 +11,7 @@ conditional write drops each repeat, however often and in whatever order message
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,11 +30,14 @@ class Ledger:
     def __init__(self, table: Any) -> None:
         self._table = table
 
-    def put_once(self, message: Message, received_ms: int, owed: str | None) -> bool:
-        """Write the message; False where it is there already. `owed` is a notice not yet given.
+    def put_once(self, message: Message, received_ms: int, owed: str | None) -> Item | None:
+        """Write the message; the row that is there already, else None. `owed` is a notice not yet
+        given. A strip is an attribute of its own, which no index repeats.
 
-        A strip is an attribute of its own, which no index repeats.
+        The SDK repeats a write whose answer got lost, and is told that the row exists: `attempt`
+        tells that row, which is our own, from an earlier copy's.
         """
+        attempt = uuid.uuid4().hex
         facts = {name: fact for name, fact in message.facts.items() if name != "strip"}
         strip = message.facts.get("strip")
         item: Item = {
@@ -42,6 +46,7 @@ class Ledger:
             "feed": f"{message.gateway}#{message.lane}",
             "at_ms": round(1000 * message.at_s),
             "received_ms": received_ms,
+            "attempt": attempt,
             "facts": _json(facts),
         }
         if strip is not None:
@@ -51,8 +56,10 @@ class Ledger:
         try:
             self._table.put_item(Item=item, ConditionExpression=Attr("id").not_exists())
         except ClientError as error:
-            return _unless_conditional(error)
-        return True
+            _unless_conditional(error)
+            first = self.get(message.gateway, message.id) or item  # no row is ever deleted
+            return None if first["attempt"] == attempt else first
+        return None
 
     def get(self, gateway: str, message_id: str) -> Item | None:
         answer = self._table.get_item(
