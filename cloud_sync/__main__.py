@@ -1,4 +1,4 @@
-"""ecg-cloud-sync run | status: takes the gateway's outbox to an MQTT broker."""
+"""ecg-cloud-sync run | status | provision | renew: takes the gateway's outbox to an MQTT broker."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from cloud_sync.config import CloudSyncConfig, ConfigError, load_config
 from cloud_sync.delivered import DeliveryLog, Outcome
 from cloud_sync.mqtt import MqttPublisher
 from cloud_sync.ports import Lane, Outbox, OutboxRow, OutboxVersion
+from cloud_sync.provision_command import add_commands
 from cloud_sync.sd_notify import sd_notify
 from cloud_sync.tls import tls_context
 from cloud_sync.uploader import Uploader
@@ -214,10 +215,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for command in (run, status):
         subparser = commands.add_parser(command.__name__, help=command.__doc__)
         subparser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
-        subparser.set_defaults(command=command)
+        subparser.set_defaults(command=command, perform=None)
+    add_commands(commands)
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     try:
+        if chosen.perform is not None:
+            return int(chosen.perform(chosen))
         config = load_config(chosen.config)
         return int(chosen.command(config))
     except ConfigError as error:
