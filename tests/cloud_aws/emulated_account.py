@@ -7,21 +7,14 @@ import urllib.request
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 from tests.cloud_aws.template import load_template, resources_of
 
 REGION = "eu-central-1"
 STACK = "ecg"
-# What moto's CloudFormation knows and functions use, each with the property that names it: the same
-# names after each reset. Rules and functions are played.
-KEPT_IN = {
-    "AWS::DynamoDB::Table": "TableName",
-    "AWS::S3::Bucket": "BucketName",
-    "AWS::SNS::Topic": "TopicName",
-    "AWS::SQS::Queue": "QueueName",
-}
-SEALING = ("SSESpecification", "BucketEncryption", "KmsMasterKeyId")  # moto seals nothing
+_PATIENT = Config(read_timeout=300, retries={"total_max_attempts": 1})  # moto loads as it is asked
 PARAMETERS = {
     "TokenIssuer": "https://issuer.example",
     "TokenAudience": "ecg",
@@ -52,7 +45,9 @@ class EmulatedAccount:
 
     def client(self, service: str) -> Any:
         if service not in self._clients:
-            self._clients[service] = self._session.client(service, endpoint_url=self.endpoint)
+            self._clients[service] = self._session.client(
+                service, endpoint_url=self.endpoint, config=_PATIENT
+            )
         return self._clients[service]
 
     @property
@@ -102,21 +97,20 @@ class EmulatedAccount:
         self._server.stop()
 
     def _deploy(self) -> None:
-        kept = {}
-        for logical_id, resource in self.template["Resources"].items():
-            if name := KEPT_IN.get(resource["Type"]):
-                named = {name: f"{STACK}-{logical_id}".lower()}
-                unsealed = {
-                    key: value
-                    for key, value in resource["Properties"].items()
-                    if key not in SEALING
-                }
-                kept[logical_id] = {"Type": resource["Type"], "Properties": unsealed | named}
-        formation = self.client("cloudformation")
-        formation.create_stack(StackName=STACK, TemplateBody=json.dumps({"Resources": kept}))
-        resources = formation.describe_stack_resources(StackName=STACK)["StackResources"]
+        """The same names after each reset."""
+        table = resources_of(self.template, "AWS::DynamoDB::Table")["Messages"]
+        indexed = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+        self.client("dynamodb").create_table(
+            TableName="messages", **{name: table[name] for name in indexed}
+        )
+        self.client("s3").create_bucket(
+            Bucket="waveforms", CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
         self._physical = {
-            resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources
+            "Messages": "messages",
+            "Waveforms": "waveforms",
+            "Alarms": self.client("sns").create_topic(Name="alarms")["TopicArn"],
+            "Refused": self.client("sqs").create_queue(QueueName="refused")["QueueUrl"],
         }
         self._telephone = self._subscribe_a_telephone()
 

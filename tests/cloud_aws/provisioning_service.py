@@ -12,7 +12,7 @@ import threading
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -30,6 +30,7 @@ class ProvisioningService:
     def __init__(self, account: EmulatedAccount, authority: Authority, port: int) -> None:
         self.caller = "claim"
         self.requests: list[str] = []
+        self.issued: list[str] = []  # certificates' ids
         self.silent = False
         self.wrong_certificate: str | None = None
         self._authority = authority
@@ -62,23 +63,22 @@ class ProvisioningService:
         assert request.is_signature_valid
         certificate = self._authority.sign(request)
         pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
-        certificate_id = certificate.fingerprint(hashes.SHA256()).hex()
+        kept = self._things.register_certificate_without_ca(certificatePem=pem)
         token = secrets.token_hex(8)
-        self._tokens[token] = certificate_id
+        self._tokens[token] = kept["certificateArn"]
+        self.issued.append(kept["certificateId"])
         return {
             "certificateOwnershipToken": token,
-            "certificateId": certificate_id,
+            "certificateId": kept["certificateId"],
             "certificatePem": self.wrong_certificate or pem,
         }
 
     def _provision(self, asked: dict[str, Any]) -> dict[str, Any]:
-        certificate_id = self._tokens.pop(asked["certificateOwnershipToken"])
+        certificate = self._tokens.pop(asked["certificateOwnershipToken"])
         event = {"claimCertificateId": self.caller, "parameters": asked["parameters"]}
         if not hook(event, None)["allowProvisioning"]:
             return {"statusCode": 401, "errorCode": "AccessDenied", "errorMessage": "hook refused"}
         thing = f"ecg-{asked['parameters']['GatewayId']}"
         self._things.create_thing(thingName=thing)
-        self._things.attach_thing_principal(
-            thingName=thing, principal=f"arn:aws:iot:eu-central-1:1:cert/{certificate_id}"
-        )
+        self._things.attach_thing_principal(thingName=thing, principal=certificate)
         return {"thingName": thing, "deviceConfiguration": {}}
