@@ -13,7 +13,7 @@ RENEW_BEFORE_S = 300.0  # they live 900 s at least
 
 
 class CredentialsProvider:
-    """`GET https://<endpoint>/role-aliases/<alias>/credentials`, and the answer while it is good."""
+    """`GET /role-aliases/<alias>/credentials`, and the answer while it is good."""
 
     def __init__(
         self,
@@ -53,4 +53,6 @@ def _credentials(answer: bytes) -> Credentials:
             expires.timestamp(),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise RequestFailed(f"the credentials provider's answer is not understood: {error}") from error
+        raise RequestFailed(
+            f"the credentials provider's answer is not understood: {error}"
+        ) from error

@@ -27,7 +27,9 @@ class Https:
     proxy: Proxy | None
     spent: Callable[[int], None]
 
-    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> bytes:
         """The body of a 200; raises RequestFailed for anything else."""
         host = urlsplit(url).netloc
         connection = self._connection(url)
@@ -57,9 +59,7 @@ class Https:
         if self.tls is None:
             connection = http.client.HTTPConnection(at, port, timeout=TIMEOUT_S)
         else:
-            connection = http.client.HTTPSConnection(
-                at, port, timeout=TIMEOUT_S, context=self.tls
-            )
+            connection = http.client.HTTPSConnection(at, port, timeout=TIMEOUT_S, context=self.tls)
         if self.proxy is not None:
             connection.set_tunnel(parts.hostname, parts.port)
         return connection

@@ -48,7 +48,7 @@ class LinkPolicy:
 
 
 def parse_window(text: str) -> Window | None:
-    """"22:00-05:00", local time; None where it is not one, or has no length."""
+    """ "22:00-05:00", local time; None where it is not one, or has no length."""
     match = _WINDOW.fullmatch(text)
     if match is None:
         return None

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 
 from cloud_sync.config import MqttConfig
-from cloud_sync.mqtt_connection import ClientTerms, Connection, ConnectFailed
+from cloud_sync.mqtt_connection import ClientTerms, ConnectFailed, Connection
 from cloud_sync.ports import Answer, Envelope, TryLater
 from cloud_sync.presence import Presence
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import socks
-
 from paho.mqtt.client import (
     MQTT_ERR_SUCCESS,
     Client,
@@ -48,7 +47,9 @@ PERMANENT_REASONS = frozenset({0x87, 0x90, 0x95, 0x99})
 MESSAGE_AT_FAULT = PERMANENT_REASONS | {0x80, 0x81, 0x82}
 NO_MATCHING_SUBSCRIBERS = 0x10
 UNSUPPORTED_PROTOCOL_VERSION = 0x84
-MAX_INCOMING_BYTES = 128 * 1024  # AWS IoT Core's own; a request or an acknowledgement is far smaller
+MAX_INCOMING_BYTES = (
+    128 * 1024
+)  # AWS IoT Core's own; a request or an acknowledgement is far smaller
 MQTT_MAX_PACKET_BYTES = 268_435_460  # what the wire format can say
 
 
@@ -146,7 +147,7 @@ class Connection:
     def _dial(self) -> None:
         properties = None
         if self._mqtt_5:
-            properties = Properties(PacketTypes.CONNECT)
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's
             properties.MaximumPacketSize = MAX_INCOMING_BYTES
         config = self._config
         self._client.connect(config.host, config.port, config.keep_alive_s, properties=properties)
@@ -279,7 +280,11 @@ class Connection:
                 _log.warning("the broker refuses the subscription to %s: %s", topic, reason)
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        self._terms.incoming(message.topic, message.payload)
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return  # a broker's nonsense
+        self._terms.incoming(topic, bytes(message.payload))
 
     def _on_publish(
         self,

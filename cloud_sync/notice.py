@@ -6,7 +6,9 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-LATE_S = 120.0  # a call that leaves so long after the onset says so; a burden takes a minute to find
+LATE_S = (
+    120.0  # a call that leaves so long after the onset says so; a burden takes a minute to find
+)
 MAX_NAMED = 10  # alarms that a digest names; the table has them all
 MAX_SUBJECT = 100  # SNS's own
 

@@ -33,6 +33,7 @@ class OutboxVersion:
 
     file: int
     commit: int
+    jobs: int = 0  # another one when there is a waveform more to send
 
 
 class Outbox(Protocol):
@@ -44,6 +45,16 @@ class Outbox(Protocol):
 
     def pending(self, lane: Lane, after_id: int, limit: int) -> Sequence[OutboxRow]:
         """At most `limit` rows of the lane with a greater id, in order of id."""
+        ...
+
+
+class FrameOutbox(Outbox, Protocol):
+    """The outbox, and the gateway's sealed frames behind it."""
+
+    def frames(
+        self, device: str, boot_id: int, salt: bytes, first: int, last: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """Sequence and sealed bytes of what is stored from `first` to `last`, both included."""
         ...
 
 

@@ -7,7 +7,6 @@ import ssl
 from cloud_sync.config import TlsFiles
 from cloud_sync.toml_section import ConfigError
 
-
 ALPN_PORT = 443  # where AWS IoT Core tells MQTT from HTTPS by ALPN
 ALPN_MQTT = "x-amzn-mqtt-ca"  # MQTT with a client certificate
 

@@ -135,7 +135,8 @@ class Uploader:
         self._notice_new_beginning(version)
         if (version, lanes) == self._exhausted:
             return
-        if all([self._send_lane(lane) for lane in lanes]):
+        finished = [self._send_lane(lane) for lane in lanes]  # a resting lane stops no other
+        if all(finished):
             self._exhausted = version, lanes
 
     def acknowledged(self, message_ids: Iterable[str]) -> None:

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from cloud_sync.envelope import MAX_PAYLOAD_BYTES, EnvelopeRefused, seal_envelope
-from cloud_sync.ports import Lane, OutboxRow
+from cloud_sync.lanes import Lane
+from cloud_sync.ports import OutboxRow
 
 
 def row(payload: str) -> OutboxRow:

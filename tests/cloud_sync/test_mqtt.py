@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from cloud_sync import mqtt
-from cloud_sync.config import ConfigError, MqttConfig, TlsFiles
+from cloud_sync import mqtt_connection as mqtt
+from cloud_sync.config import MqttConfig, TlsFiles
 from cloud_sync.delivered import Outcome
+from cloud_sync.lanes import Lane
 from cloud_sync.mqtt import MqttPublisher
-from cloud_sync.ports import Answer, Delivered, Envelope, Lane, Refused, TryLater
+from cloud_sync.ports import Answer, Delivered, Envelope, Refused, TryLater
 from cloud_sync.tls import tls_context
+from cloud_sync.toml_section import ConfigError
 from tests.cloud_sync.brokers import (
     DAY,
     NOW,
@@ -28,7 +30,7 @@ from tests.cloud_sync.brokers import (
     read_packet,
     wait_until,
 )
-from tests.cloud_sync.fakes import Bench, MemoryOutbox
+from tests.cloud_sync.fakes import Bench, MemoryOutbox, publisher_with
 
 # paho drops the socket of a failed handshake without closing it; the garbage collector does
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
@@ -37,7 +39,7 @@ MESSAGE = Envelope("ecg/ward-3/alarm", b'{"id":"a"}', "a")
 
 def publisher_to(port: int, tls: TlsFiles | None, host: str = "localhost") -> MqttPublisher:
     context = None if tls is None else tls_context(tls)
-    return MqttPublisher(MqttConfig(host, port, 60, tls), "ecg-ward-3", context)
+    return publisher_with(MqttConfig(host, port, 60, tls), context)
 
 
 def answer_of(port: int, tls: TlsFiles | None, host: str = "localhost") -> Answer:
