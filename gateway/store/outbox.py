@@ -12,6 +12,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -19,9 +20,7 @@ from urllib.parse import quote
 
 from sqlalchemy import select
 
-from gateway.messages import DeviceId, FrameSequence, SessionId
 from gateway.store.database import reader_engine
-from gateway.store.reader import Reader
 from gateway.store.schema import outbox
 
 PAYLOAD_VERSION = 1
@@ -89,8 +88,8 @@ class OutboxReader:
     write, nor open a frame."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._engine = reader_engine(path)
-        self._frames = Reader(path)
 
     def pending(self, lane: Lane, after_id: int, limit: int) -> list[OutboxRow]:
         """Rows of the lane above `after_id`, oldest first."""
@@ -110,13 +109,17 @@ class OutboxReader:
         self, device: str, boot_id: int, salt: bytes, first: int, last: int
     ) -> list[tuple[int, bytes]]:
         """Sequence and sealed bytes of what is stored from `first` to `last`, both included."""
+        # Imported here: it brings numpy, 25 MB that an outbox without waveforms never needs.
+        from gateway.messages import DeviceId, FrameSequence, SessionId
+        from gateway.store.reader import Reader
+
         session = SessionId(DeviceId(int(device.removeprefix("ECG-"), 16)), boot_id, salt)
-        stored = self._frames.frames(session, FrameSequence(first), FrameSequence(last))
+        with closing(Reader(self._path)) as reader:
+            stored = reader.frames(session, FrameSequence(first), FrameSequence(last))
         return [(frame.sequence, frame.sealed) for frame in stored]
 
     def close(self) -> None:
         self._engine.dispose()
-        self._frames.close()
 
 
 def delivered_message_ids(path: Path, delivered: Path) -> tuple[str, ...]:
