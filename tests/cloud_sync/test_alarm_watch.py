@@ -1,4 +1,4 @@
-"""A fresh alarm that the cloud does not answer for calls a person; an old one stands in a digest."""
+"""A fresh alarm that the cloud does not answer for calls a person; an old one is in a digest."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_a_notice_that_fails_is_tried_until_it_is_old_and_then_digested(
     bench: Callable[..., WatchBench],
 ) -> None:
     async def scenario() -> None:
-        one = bench([OFFLINE] * 115)
+        one = bench([OFFLINE] * 200)
         one.alarm()
         await one.run(590)
         assert all("late: 1 alarms" not in notice.subject for notice in one.notifier.notices)

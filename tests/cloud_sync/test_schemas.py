@@ -35,7 +35,8 @@ def outbox(tmp_path: Path) -> Iterator[GatewayOutbox]:
     path = tmp_path / "gateway.sqlite3"
     open_store(path)
     with WardRows(path, beds=1) as ward:
-        ward.write_minutes(0, 2)
+        for number in range(2):
+            ward.write_minute(number, with_frames=[0])
         ward.raise_alarm(bed=0, at_s=90.0)
         ward.end_alarm(bed=0, at_s=90.0)
         reader = GatewayOutbox(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -25,11 +25,14 @@ from gateway.store.entries import (
     AssignSensor,
     BedId,
     MinuteSummary,
+    OutboxDelivered,
     SessionStarted,
     StoredFrame,
 )
+from gateway.store.outbox import delivered_message_ids
 from gateway.store.transactions import StoreWriter
 
+BEGUN_S = 1_795_000_000.0  # in Unix time
 RATE_HZ = 250
 COUNTS = {"N": 70, "S": 1, "V": 2, "F": 0, "Q": 0, "unlabelled": 3}
 
@@ -38,7 +41,8 @@ class WardRows:
     """Opens the store at `path`. Time is in seconds since the sessions' first sample, which was
     taken at `begun_s` in Unix time."""
 
-    def __init__(self, path: Path, beds: int, begun_s: float = 1_795_000_000.0) -> None:
+    def __init__(self, path: Path, beds: int, begun_s: float = BEGUN_S) -> None:
+        self._path = path
         self.begun_s = begun_s
         self.now_s = begun_s
         self.beds = beds
@@ -64,13 +68,20 @@ class WardRows:
     ) -> None:
         self._writer.close()
 
-    def write_minutes(self, first: int, count: int, frames: bool = True) -> None:
-        """These minutes of every bed, in one transaction each."""
-        for number in range(first, first + count):
-            self.now_s = self.begun_s + 60 * (number + 1) + 10
-            for session in self._sessions:
-                entries = list(_frames(session, number, self.now_s)) if frames else []
-                self._writer.write([*entries, self._minute(session, number)])
+    def write_minute(self, number: int, with_frames: Collection[int]) -> None:
+        """The minute of every bed in one transaction, with the frames of some beds."""
+        self.now_s = self.begun_s + 60 * (number + 1) + 10
+        entries: list[StoredFrame | MinuteSummary] = []
+        for bed, session in enumerate(self._sessions):
+            if bed in with_frames:
+                entries += _frames(session, number, self.now_s)
+            entries.append(self._minute(session, number))
+        self._writer.write(entries)
+
+    def prune(self, delivered: Path) -> None:
+        """As the recorder does: what the cloud has leaves the outbox."""
+        if message_ids := delivered_message_ids(self._path, delivered):
+            self._writer.write([OutboxDelivered(message_ids)])
 
     def raise_alarm(self, bed: int, at_s: float) -> None:
         self._alarm(bed, at_s, AlarmState.ACTIVE)
