@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from cloud_sync.certificates import NotACertificate
-from cloud_sync.config import GATEWAY_ID, ConfigError, TlsFiles
+from cloud_sync.config import GATEWAY_ID, TlsFiles
 from cloud_sync.provisioning import Enrolment, ProvisioningFailed, is_due, provision
 from cloud_sync.tls import tls_context
+from cloud_sync.toml_section import ConfigError
 
 EX_OK = 0
 EX_UNAVAILABLE = 69  # sysexits.h: the other side gives no certificate

@@ -78,7 +78,7 @@ class ProvisioningService:
         event = {"claimCertificateId": self.caller, "parameters": asked["parameters"]}
         if not hook(event, None)["allowProvisioning"]:
             return {"statusCode": 401, "errorCode": "AccessDenied", "errorMessage": "hook refused"}
-        thing = f"ecg-{asked['parameters']['GatewayId']}"
+        thing = asked["parameters"]["GatewayId"]
         self._things.create_thing(thingName=thing)
         self._things.attach_thing_principal(thingName=thing, principal=certificate)
         return {"thingName": thing, "deviceConfiguration": {}}

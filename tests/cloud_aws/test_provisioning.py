@@ -74,7 +74,7 @@ def test_a_new_box_gets_a_certificate_for_a_key_that_never_left_it(
 ) -> None:
     open_enrolment(parts)
     assert command("provision") == 0
-    assert capsys.readouterr().out.startswith("ecg-ward-3: ")
+    assert capsys.readouterr().out.startswith("ward-3: ")
     assert stat.S_IMODE(identity.stat().st_mode) == 0o600
     ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(identity)
     request = x509.load_pem_x509_csr(service.requests[0].encode())

@@ -13,7 +13,8 @@ from cloud_sync.aws.functions import read_strip
 from cloud_sync.aws.functions.account import Account
 from cloud_sync.aws.functions.intake import Intake
 from cloud_sync.aws.functions.read_feed import BadRequest, answer
-from cloud_sync.aws.functions.status import take_status
+from cloud_sync.aws.functions.rounds import Rounds
+from cloud_sync.aws.functions.status import GRACE_MS, take_status
 from gateway.messages import INVALID_STEP, SAMPLES_PER_FRAME, DeviceId, FrameSequence, SessionId
 from gateway.radio.frame_codec import FrameHeader, derive_frame_key, seal_frame
 from tests.cloud_aws.emulated_account import EmulatedAccount
@@ -22,7 +23,7 @@ from tests.cloud_aws.messages import MINUTE_S, alarm, status, summary
 
 SESSION_ID = SessionId(DeviceId(42), 5, bytes(16))
 ROOT_KEYS = [bytes(32), bytes(range(32))]  # the older generation first
-ESCROW = "/ecg/ecg-ward-3/root-keys/ECG-0000002A"
+ESCROW = "/ecg/ward-3/root-keys/ECG-0000002A"
 
 
 def take(parts: Account, clock: Clock, words: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import cloud_sync.aws
 from tests.cloud_aws.rule_sql import UnsupportedSql, parse_sql, substitute
 from tests.cloud_aws.template import load_template, resources_of
 
-OWN = "${!iot:Connection.Thing.Attributes[gateway]}"
+OWN = "${!iot:Connection.Thing.ThingName}"
 TEMPLATE = load_template()
 
 

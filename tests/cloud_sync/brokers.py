@@ -161,6 +161,7 @@ class Subscriber:
     def __init__(self, port: int) -> None:
         self.messages: list[dict[str, object]] = []
         self.topics: list[str] = []
+        self.statuses: list[dict[str, object]] = []
         self._subscribed = threading.Event()
         self._ended = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
@@ -186,6 +187,9 @@ class Subscriber:
         self._client.loop_stop()
 
     def _take(self, message: MQTTMessage) -> None:
+        if message.topic.endswith("/status"):
+            self.statuses.append(json.loads(message.payload))
+            return
         self.topics.append(message.topic)
         self.messages.append(json.loads(message.payload))
 
@@ -229,7 +233,7 @@ def accepts(port: int) -> bool:
     return True
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from cloud_sync.__main__ import main
-from cloud_sync.config import ConfigError, MqttConfig, TlsFiles, load_config
+from cloud_sync.config import MqttConfig, TlsFiles, load_config
+from cloud_sync.toml_section import ConfigError
 
 
 def written(directory: Path, text: str) -> Path:
@@ -46,7 +47,7 @@ MQTT = '[mqtt]\nhost = "localhost"\ntls = false\n'
     [
         ("", "gateway_id is missing"),
         ('gateway = "a"\n', "gateway is not known; did you mean gateway_id?"),
-        ("qqq = 1\n", "qqq is not known; known: gateway_id, outbox, state_directory, mqtt"),
+        ("qqq = 1\n", "qqq is not known; known: gateway_id, provider, outbox"),
         ("gateway_id = 3\n", 'gateway_id = 3 must be a text in "quotes"'),
         ('gateway_id = "a/b"\n' + MQTT, 'gateway_id = "a/b" must be 1 to 64 of'),
         ('gateway_id = "a#"\n' + MQTT, "must be 1 to 64 of"),

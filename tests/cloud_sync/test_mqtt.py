@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from cloud_sync import mqtt
-from cloud_sync.config import ConfigError, MqttConfig, TlsFiles
+from cloud_sync import mqtt_connection as mqtt
+from cloud_sync.config import MqttConfig, TlsFiles
 from cloud_sync.delivered import Outcome
+from cloud_sync.lanes import Lane
 from cloud_sync.mqtt import MqttPublisher
-from cloud_sync.ports import Answer, Delivered, Envelope, Lane, Refused, TryLater
+from cloud_sync.ports import Answer, Delivered, Envelope, Refused, TryLater
 from cloud_sync.tls import tls_context
+from cloud_sync.toml_section import ConfigError
 from tests.cloud_sync.brokers import (
     DAY,
     NOW,
@@ -28,7 +30,7 @@ from tests.cloud_sync.brokers import (
     read_packet,
     wait_until,
 )
-from tests.cloud_sync.fakes import Bench, MemoryOutbox
+from tests.cloud_sync.fakes import Bench, MemoryOutbox, publisher_with
 
 # paho drops the socket of a failed handshake without closing it; the garbage collector does
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
@@ -37,7 +39,7 @@ MESSAGE = Envelope("ecg/ward-3/alarm", b'{"id":"a"}', "a")
 
 def publisher_to(port: int, tls: TlsFiles | None, host: str = "localhost") -> MqttPublisher:
     context = None if tls is None else tls_context(tls)
-    return MqttPublisher(MqttConfig(host, port, 60, tls), "ecg-ward-3", context)
+    return publisher_with(MqttConfig(host, port, 60, tls), context)
 
 
 def answer_of(port: int, tls: TlsFiles | None, host: str = "localhost") -> Answer:
@@ -175,13 +177,13 @@ def test_twenty_of_the_largest_at_once(
     broker: Mosquitto, subscriber: Subscriber, authority: Authority, tmp_path: Path
 ) -> None:
     outbox = MemoryOutbox()
-    rows = outbox.add(Lane.WAVEFORM, 2 * mqtt.MAX_IN_FLIGHT, '{"a":"' + "x" * 99_000 + '"}')
+    rows = outbox.add(Lane.SUMMARY, 2 * mqtt.MAX_IN_FLIGHT, '{"a":"' + "x" * 99_000 + '"}')
 
     async def scenario() -> None:
         publisher = publisher_to(broker.port, authority.issue("ward-3"))
         bench = Bench(tmp_path, outbox, publisher)
         await bench.until(
-            lambda: bench.delivery_log.count("waveform", Outcome.DELIVERED) == len(rows)
+            lambda: bench.delivery_log.count("summary", Outcome.DELIVERED) == len(rows)
         )
         await publisher.close()
 
@@ -208,17 +210,23 @@ def test_failed_attempts_leave_no_descriptors_behind(authority: Authority) -> No
     assert asyncio.run(scenario()) <= 2  # the server's side of the last attempt
 
 
+PUBLISH = 0x30
 CONNACK_V311 = bytes([0x20, 2, 0, 0])
 CONNACK_V5 = bytes([0x20, 3, 0, 0, 0])
 
 
 async def _acknowledge(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """PUBACK for the one PUBLISH that comes: its packet id follows the topic."""
-    _, publish = await read_packet(reader)
-    after_topic = 2 + int.from_bytes(publish[:2], "big")
-    writer.write(bytes([0x40, 2]) + publish[after_topic : after_topic + 2])
-    await writer.drain()
-    await reader.read()
+    """PUBACK for each PUBLISH that comes: its packet id follows the topic."""
+    while True:
+        try:
+            kind, publish = await read_packet(reader)
+        except asyncio.IncompleteReadError:
+            return
+        if kind & 0xF0 != PUBLISH:
+            continue
+        after_topic = 2 + int.from_bytes(publish[:2], "big")
+        writer.write(bytes([0x40, 2]) + publish[after_topic : after_topic + 2])
+        await writer.drain()
 
 
 @pytest.mark.parametrize("farewell", [b"", bytes([0x20, 2, 0, 1])], ids=["closes", "says so"])
@@ -303,10 +311,7 @@ def test_a_clogged_link_is_written_to_when_it_clears() -> None:
         await read_packet(reader)
         writer.write(CONNACK_V5)
         await underway.wait()
-        for packet_id in range(1, mqtt.MAX_IN_FLIGHT + 1):
-            await read_packet(reader)
-            writer.write(bytes([0x40, 2, 0, packet_id]))
-        await reader.read()
+        await _acknowledge(reader, writer)
 
     async def scenario() -> list[Answer]:
         async with broker_that(busy_broker) as port:

@@ -18,13 +18,15 @@ from cloud_sync.aws.functions.account import Account, account
 from cloud_sync.aws.functions.ledger import Ledger
 from cloud_sync.aws.functions.message import is_gateway_id
 
+RESERVED = ("claim-", "rotate-")  # client ids that every claim or gateway may connect with
+
 _log = logging.getLogger(__name__)
 
 
 def may_enrol(event: Mapping[str, Any], parts: Account, unix_time: Callable[[], float]) -> bool:
     parameters = event.get("parameters", {})
     gateway = parameters.get("GatewayId")
-    if not is_gateway_id(gateway):
+    if not is_gateway_id(gateway) or gateway.startswith(RESERVED):
         return False
     if _owns(event["claimCertificateId"], gateway, parts.things):
         return True
@@ -39,7 +41,7 @@ def code_digest(code: str) -> str:
 
 def _owns(certificate_id: str, gateway: str, things: Any) -> bool:
     try:
-        answer = things.list_thing_principals(thingName=f"ecg-{gateway}")
+        answer = things.list_thing_principals(thingName=gateway)
     except things.exceptions.ResourceNotFoundException:
         return False
     return any(arn.endswith(f":cert/{certificate_id}") for arn in answer["principals"])

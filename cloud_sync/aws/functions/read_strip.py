@@ -1,7 +1,7 @@
 """The ten seconds around an alarm, opened for those who may see a patient's curve.
 
 The one function that reads root keys. They lie in escrow as a JSON list of hex texts, oldest
-generation first, at `/ecg/ecg-<gateway>/root-keys/<device>`; the frames are opened by the very
+generation first, at `/ecg/<gateway>/root-keys/<device>`; the frames are opened by the very
 code that the gateway opens them with.
 """
 
@@ -43,7 +43,7 @@ def read_strip(parts: Account, gateway: str, message_id: str) -> Answer:
 
 
 def _root_keys(parts: Account, gateway: str, device: str) -> list[bytes]:
-    name = f"/ecg/ecg-{gateway}/root-keys/{device}"
+    name = f"/ecg/{gateway}/root-keys/{device}"
     try:
         answer = parts.parameters.get_parameter(Name=name, WithDecryption=True)
     except parts.parameters.exceptions.ParameterNotFound as error:
