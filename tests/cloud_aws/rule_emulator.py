@@ -72,6 +72,11 @@ class RuleEmulator:
         """Call one function of the template now, as its schedule or its API would."""
         return self._handler(logical_id)(event, None)
 
+    def inject(self, topic: str, payload: bytes) -> None:
+        """Play a message as if the broker had brought it."""
+        self._waiting.put((topic, payload))
+        self.settle()
+
     def settle(self) -> None:
         """Until every message that has come was played."""
         self._waiting.join()
