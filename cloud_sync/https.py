@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import os
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,10 +37,11 @@ class Https:
         connection = self._connection(url)
         try:
             connection.connect()
-            connection.request(method, _target(url), body, dict(headers))
-            response = connection.getresponse()
-            answer = response.read(MAX_ANSWER_BYTES)
-            self.spent(wire_bytes(connection.sock))
+            with socket.socket(fileno=os.dup(connection.sock.fileno())) as meter:
+                connection.request(method, _target(url), body, dict(headers))
+                response = connection.getresponse()
+                answer = response.read(MAX_ANSWER_BYTES)
+                self.spent(wire_bytes(meter))  # an answer that is read may have closed its socket
         except (OSError, http.client.HTTPException) as error:
             self.spent(FAILED_HANDSHAKE_BYTES)
             raise RequestFailed(f"{host}: {error}") from error

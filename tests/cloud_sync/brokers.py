@@ -78,6 +78,27 @@ class Authority:
         unsigned = self._unsigned(request.subject, issuer, key, NOW + DAY)
         return unsigned.sign(self._key, hashes.SHA256())
 
+    def revoke(self, files: TlsFiles) -> Path:
+        """A list of revoked certificates with this one alone."""
+        revoked = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+        entry = (
+            x509.RevokedCertificateBuilder()
+            .serial_number(revoked.serial_number)
+            .revocation_date(NOW - DAY)
+            .build()
+        )
+        crl = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._certificate.subject)
+            .last_update(NOW - DAY)
+            .next_update(NOW + DAY)
+            .add_revoked_certificate(entry)
+            .sign(self._key, hashes.SHA256())
+        )
+        path = self._directory / f"{self._name}.crl"
+        path.write_bytes(crl.public_bytes(serialization.Encoding.PEM))
+        return path
+
     @staticmethod
     def _unsigned(
         subject: x509.Name,

@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from cloud_sync.__main__ import main
-from cloud_sync.config import MqttConfig, TlsFiles, load_config
+from cloud_sync.config import (
+    MqttConfig,
+    NoticeConfig,
+    Provider,
+    Proxy,
+    TlsFiles,
+    WaveformPolicy,
+    load_config,
+)
+from cloud_sync.link_policy import LinkPolicy, Window
 from cloud_sync.toml_section import ConfigError
 
 
@@ -42,6 +51,42 @@ def test_a_broker_elsewhere_needs_all_three_files(tmp_path: Path) -> None:
 MQTT = '[mqtt]\nhost = "localhost"\ntls = false\n'
 
 
+GOOD = 'gateway_id = "a"\n' + MQTT
+AWS = 'provider = "aws"\n' + GOOD
+WINDOWS = '[link]\npolicy = "windows"\n'
+NOTICES = (
+    '[notices]\ntopic_arn = "arn:aws:sns:eu-central-1:123456789012:alarms"\n'
+    'credentials_endpoint = "c.example"\n'
+)
+
+
+def test_the_road_to_aws(tmp_path: Path) -> None:
+    config = load_config(
+        written(
+            tmp_path,
+            AWS
+            + 'proxy = "http://proxy.clinic:3128"\n'
+            + NOTICES
+            + 'role_alias = "ecg-gateway"\n'
+            + WINDOWS
+            + 'windows = ["22:00-05:00", "12:00-13:00"]\nbytes_a_day = 50_000_000\n'
+            + '[waveforms]\npolicy = "alarms"\n',
+        )
+    )
+    assert config.provider is Provider.AWS
+    assert config.mqtt.proxy == Proxy("proxy.clinic", 3128)
+    assert config.mqtt.needs_subscriber
+    assert config.notices == NoticeConfig(
+        "eu-central-1",
+        "arn:aws:sns:eu-central-1:123456789012:alarms",
+        "https://sns.eu-central-1.amazonaws.com",
+        "c.example",
+        "ecg-gateway",
+    )
+    assert config.link == LinkPolicy((Window(1320, 300), Window(720, 780)), 50_000_000)
+    assert config.waveforms is WaveformPolicy.ALARMS
+
+
 @pytest.mark.parametrize(
     ("text", "lesson"),
     [
@@ -66,6 +111,19 @@ MQTT = '[mqtt]\nhost = "localhost"\ntls = false\n'
             'mqtt.ca_file = "/no/ca": there is no such file',
         ),
         ("gateway_id = \n", "line 1"),
+        ('gateway_id = "a"\nprovider = "azure"\n', 'provider = "azure" must be one of aws, mqtt'),
+        (GOOD + 'proxy = "proxy:3128"\n', 'mqtt.proxy = "proxy:3128" must be http://HOST:PORT'),
+        (GOOD + 'proxy = "http://u:p@proxy:1"\n', "must be http://HOST:PORT"),
+        (GOOD + '[link]\npolicy = "windows"\n', 'belongs to link.policy = "windows"'),
+        (GOOD + '[link]\nwindows = ["22:00-05:00"]\n', 'belongs to link.policy = "windows"'),
+        (GOOD + WINDOWS + 'windows = ["5-6"]\n', 'link.windows: "5-6" must be like "22:00-05:00"'),
+        (GOOD + WINDOWS + "windows = [5]\n", "must be a list of texts"),
+        (GOOD + "[link]\nbytes_a_day = 5\n", "link.bytes_a_day = 5 must be a number from 1000000"),
+        (GOOD + '[waveforms]\npolicy = "some"\n', "must be one of request, alarms, all"),
+        (GOOD + NOTICES, r"\[notices\] go through SNS and need provider"),
+        (AWS + '[notices]\ntopic_arn = "alarms"\n', "must be arn:aws:sns:REGION:ID:NAME"),
+        (AWS + NOTICES + 'endpoint = "http://sns.example"\n', "must begin with https://"),
+        (AWS + NOTICES, "notices.role_alias is missing"),
     ],
 )
 def test_an_error_teaches(tmp_path: Path, text: str, lesson: str) -> None:

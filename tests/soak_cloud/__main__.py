@@ -7,8 +7,8 @@
 A ward's minutes and alarms are written by the store's own code, `ecg-cloud-sync` is the real one,
 mosquitto asks it for a certificate, and a proxy between them cuts, delays, repeats and answers
 nonsense. Both processes are killed with SIGKILL at random, and the disk that holds both databases
-(a tmpfs, so this must be root: `unshare -rm` makes one) is filled twice. At the end each row that the
-store had reported as committed must be in the cloud's tables, none twice, the alarms before the
+(a tmpfs, so this must be root: `unshare -rm` makes one) is filled twice. At the end each row that
+the store had reported as committed must be in the cloud's tables, none twice, the alarms before the
 summaries that were waiting beside them, each lane first published in the order of its numbers.
 """
 

@@ -3,7 +3,8 @@
     python -m tests.soak_cloud.gateway_process DATABASE REPORT DELIVERED BEDS MINUTES PACE_S
 
 Goes on where the report ends: a line for each minute that the store has reported as committed. It
-prunes its outbox by what was delivered, as the recorder does. `PACE_S` is the pause between minutes.
+prunes its outbox by what was delivered, as the recorder does. `PACE_S` is the pause between two
+minutes.
 """
 
 from __future__ import annotations
