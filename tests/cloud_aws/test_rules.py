@@ -132,7 +132,8 @@ def test_without_an_acknowledgement_no_alarm_counts_as_delivered(
     commit(gateway, Lane.ALARM, 1)
     commit(gateway, Lane.SUMMARY, 1)
     daemon()
-    wait_until(lambda: delivered(tmp_path, "summary") == 1, 60)
+    wait_until(lambda: len(account.items()) == 3, 60)
+    wait_until(lambda: delivered(tmp_path, "summary") == 1)
     rules.settle()
     assert len(account.notices()) == 1
     assert delivered(tmp_path, "alarm") == 0
