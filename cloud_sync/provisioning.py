@@ -170,7 +170,7 @@ class _Exchange:
         self._news.put((ended, b""))
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        self._news.put((message.topic, message.payload))
+        self._news.put((message.topic, bytes(message.payload)))
 
 
 def _answer(news: tuple[str, bytes]) -> Words:

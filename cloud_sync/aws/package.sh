@@ -14,8 +14,8 @@ done
 mkdir -p "$into/strips/gateway/radio"
 cp gateway/__init__.py gateway/messages.py "$into/strips/gateway/"
 cp gateway/radio/__init__.py gateway/radio/frame_codec.py "$into/strips/gateway/radio/"
-sed -n '/^numpy==/,/^[a-z]/p; /^pycryptodome==/,/^[a-z]/p' requirements/gateway.txt |
-    awk '/^[a-z]/ { wanted = /^(numpy|pycryptodome)==/ } wanted' > "$into/strips.txt"
+awk '/^[a-z]/ { wanted = /^(numpy|pycryptodome)==/ } wanted' requirements/gateway.txt \
+    > "$into/strips.txt"
 "$uv" pip install -q --no-config --target "$into/strips" --no-deps --only-binary :all: \
     --require-hashes --python-platform aarch64-manylinux_2_28 --python-version 3.13 \
     -r "$into/strips.txt"

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from cloud_sync.aws.functions.account import Account
+from cloud_sync.aws.functions.acknowledgement import acknowledge
 from cloud_sync.aws.functions.intake import Intake
-from cloud_sync.aws.functions.notices import LISTED
+from cloud_sync.aws.functions.notices import LISTED, digest_notice
 from cloud_sync.aws.functions.rounds import FRESH_OVERDUE_MS, Rounds
 from cloud_sync.aws.functions.status import GRACE_MS, take_status
 from tests.cloud_aws.emulated_account import EmulatedAccount
@@ -39,15 +40,10 @@ def test_late_alarms_become_one_digest(
     assert account.notices() == []
 
 
-def test_a_long_digest_counts_what_it_does_not_name(
-    account: EmulatedAccount, parts: Account, clock: Clock, iot: FakeIot
-) -> None:
-    for number in range(LISTED + 60):
-        Intake(parts, clock).take(event_of(ALARMS, alarm(number, created_s=OLD_S, onset_s=OLD_S)))
-    iot.said.clear()
-    Rounds(parts, clock).go()
-    (notice,) = account.notices()
-    assert notice["Message"].splitlines()[-1] == "and 60 more, all in the table"
+def test_a_long_digest_counts_what_it_does_not_name(iot: FakeIot) -> None:
+    alarms = [alarm(number) for number in range(LISTED + 60)]
+    assert digest_notice("ward-3", alarms)["Message"].endswith("\nand 60 more, all in the table")
+    acknowledge(iot, "ward-3", [words["id"] for words in alarms])
     assert [len(words["ids"]) for _, words in iot.said] == [100, 10]
 
 

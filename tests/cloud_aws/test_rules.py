@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -11,52 +12,29 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
 
-from gateway.store.database import open_store, writer_engine
-from gateway.store.outbox import Lane, outbox_values
-from gateway.store.schema import outbox
+from gateway.store.database import open_store
 from tests.cloud_aws.emulated_account import EmulatedAccount
-from tests.cloud_aws.messages import SESSION
 from tests.cloud_aws.rule_emulator import RuleEmulator
 from tests.cloud_sync.brokers import Authority, Mosquitto, wait_until
+from tests.cloud_sync.ward_rows import WardRows
 
 pytestmark = pytest.mark.broker
 
-ALARM = {
-    "version": 1,
-    "alarm_id": 32 * "c",
-    "bed": "Bed 4",
-    "stay_admitted_s": None,
-    **SESSION,
-    "alarm": "asystole",
-    "priority": "high",
-    "state": "active",
-    "confidence": None,
-    "model": None,
-    "raised_s": 1.0,
-    "ended_s": None,
-    "acknowledged_s": None,
-    "escalated_s": None,
-    "notify": True,
-    "strip": None,
-}
-
 
 @pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Engine]:
-    """A gateway's database, open for writing as in a running gateway."""
-    path = tmp_path / "gateway.sqlite3"
-    open_store(path)
-    engine = writer_engine(path)
-    with engine.connect():
-        yield engine
-    engine.dispose()
+def ward(tmp_path: Path) -> Iterator[WardRows]:
+    """Two beds and four minutes of them; the last minute ends about now."""
+    open_store(tmp_path / "gateway.sqlite3")
+    with WardRows(tmp_path / "gateway.sqlite3", 2, time.time() - 250) as ward:
+        for minute in range(4):
+            ward.write_minute(minute, with_frames={0})
+        yield ward
 
 
 @pytest.fixture
 def daemon(
-    gateway: Engine, broker: Mosquitto, authority: Authority, tmp_path: Path
+    ward: WardRows, broker: Mosquitto, authority: Authority, tmp_path: Path
 ) -> Iterator[Callable[[], None]]:
     """Starts `ecg-cloud-sync run`."""
     ours = authority.issue("ward-3")
@@ -79,17 +57,6 @@ def daemon(
         process.wait()
 
 
-def commit(gateway: Engine, lane: Lane, count: int) -> None:
-    """Rows of this moment, each its own fact."""
-    now_s = time.time()
-    with gateway.begin() as transaction:
-        for number in range(count):
-            facts = {**ALARM, "onset_s": now_s - number, "minute_s": int(now_s) - 60 * number}
-            facts["strip"] = None
-            row = outbox_values(lane, lane.value, "store", now_s, facts)
-            transaction.execute(outbox.insert(), row)
-
-
 def counted(tmp_path: Path, question: str) -> int:
     """An answer of the database that the daemon keeps for the gateway (docs/cloud.md)."""
     path = tmp_path / "state" / "delivered.sqlite3"
@@ -107,34 +74,36 @@ def delivered(tmp_path: Path, lane: str) -> int:
 def test_alarms_and_summaries_reach_the_table_and_alarms_are_answered(
     account: EmulatedAccount,
     rules: RuleEmulator,
-    gateway: Engine,
+    ward: WardRows,
     daemon: Callable[[], None],
     tmp_path: Path,
 ) -> None:
-    commit(gateway, Lane.ALARM, 3)
-    commit(gateway, Lane.SUMMARY, 20)
+    ward.raise_alarm(0, 235.0)
+    ward.end_alarm(0, 235.0)
     daemon()
-    wait_until(lambda: len(account.items()) == 24, 60)  # and the gateway's own row
-    wait_until(lambda: delivered(tmp_path, "alarm") == 3, 60)
-    wait_until(lambda: counted(tmp_path, "alarm_road WHERE notified_by = 'cloud'") == 3)
-    assert len(account.notices()) == 3
+    wait_until(lambda: rules.played == 11, 60)  # two alarms, eight summaries, one status
+    wait_until(lambda: delivered(tmp_path, "alarm") == 2)
+    wait_until(lambda: counted(tmp_path, "alarm_road WHERE notified_by = 'cloud'") == 1)
+    items = {item["id"]: item for item in account.items()}
+    assert len(items) == 11
+    assert [notice["Subject"] for notice in account.notices()] == ["asystole, Bed 1"]
+    (raised,) = [item for item in items.values() if "notified_ms" in item]
+    assert len(json.loads(raised["strip"])["frames"]) > 10
     assert account.refused() == []
 
 
 def test_without_an_acknowledgement_no_alarm_counts_as_delivered(
     account: EmulatedAccount,
     rules: RuleEmulator,
-    gateway: Engine,
+    ward: WardRows,
     daemon: Callable[[], None],
     tmp_path: Path,
 ) -> None:
     rules.acknowledging = False
-    commit(gateway, Lane.ALARM, 1)
-    commit(gateway, Lane.SUMMARY, 1)
+    ward.raise_alarm(0, 235.0)
     daemon()
-    wait_until(lambda: len(account.items()) == 3, 60)
-    wait_until(lambda: delivered(tmp_path, "summary") == 1)
-    rules.settle()
+    wait_until(lambda: rules.played == 10, 60)
+    wait_until(lambda: delivered(tmp_path, "summary") == 8)
     assert len(account.notices()) == 1
     assert delivered(tmp_path, "alarm") == 0
 
