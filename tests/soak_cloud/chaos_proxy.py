@@ -69,7 +69,7 @@ class ChaosProxy:
     ) -> None:
         budget = {True: -1, False: -1}  # bytes until the cut, by whether they go to the broker
         if not self.calm and fate < NONSENSE + CUT:
-            budget[self._random.random() < 0.5] = self._random.randint(500, 200_000)
+            budget[self._random.random() < 0.5] = self._random.randint(500, 60_000)
         repeats = not self.calm and NONSENSE + CUT <= fate < NONSENSE + CUT + REPEAT
         ways = [
             asyncio.create_task(self._pump(down, forth, budget[True], repeats)),
