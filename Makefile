@@ -74,6 +74,10 @@ score-alarms: .venv-dev/installed  ## true and false alarms: Challenge 2015, vfd
 soak-cloud: test-packages .venv-dev/installed  ## a week offline and back to the cloud: kills, a full disk, a bad link
 	$(if $(filter 0,$(shell id -u)),,unshare -rm) $(DEV)/python -m tests.soak_cloud $(SOAK)
 
+.PHONY: test-streaming
+test-streaming: .venv-dev/installed  ## 1,000 made-up streams through all stages, however they are cut
+	STREAMS=1000 $(DEV)/python -m pytest --timeout=600 tests/pipeline/test_any_stream.py
+
 .PHONY: test-runtimes
 test-runtimes: .venv-dev/installed $(RUNTIMES)  ## the same labels on arm64 and tflite-runtime (needs ECG_DATA)
 	$(DEV)/python -m tests.runtimes
