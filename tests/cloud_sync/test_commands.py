@@ -86,6 +86,7 @@ def test_status_for_a_person(config_file: Path, capsys: pytest.CaptureFixture[st
 def test_status_without_a_gateway(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--config", str(config_file)]) == 0
     assert "it does not run" in capsys.readouterr().out
+    assert not (config_file.parent / "delivered.sqlite3").exists()  # whoever asks makes no file
 
 
 def test_the_quarantine(

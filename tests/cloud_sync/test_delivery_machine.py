@@ -11,10 +11,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from cloud_sync.awaited import RESEND_LONGEST_S
 from cloud_sync.delivered import Outcome
 from cloud_sync.lanes import Lane
 from cloud_sync.ports import Answer, Delivered, Envelope, Refused, TryLater
-from cloud_sync.uploader import MAX_IN_FLIGHT, RESEND_LONGEST_S
+from cloud_sync.uploader import MAX_IN_FLIGHT
 from tests.cloud_sync.fakes import Bench, MemoryOutbox, ScriptedPublisher
 
 ANSWERS = [
