@@ -2,6 +2,7 @@ PYTHON ?= python3
 PORT ?= 8080
 SENSORS ?= 1
 RECORD ?=
+SOAK ?=
 ECG_DATA ?= ../shared/data
 
 # What a command needs beyond Python: Debian packages that packaging/require.sh finds or installs.
@@ -68,6 +69,15 @@ ec57: .venv-dev/installed  ## beats, runs, episodes and heart rate by the rules 
 .PHONY: score-alarms
 score-alarms: .venv-dev/installed  ## true and false alarms: Challenge 2015, vfdb, MIT-BIH (needs ECG_DATA)
 	$(DEV)/python -m tests.accuracy.score_alarms
+
+# make soak-cloud SOAK="--hours 6 --kills 20" is a short one; it mounts a tmpfs to fill it.
+.PHONY: soak-cloud
+soak-cloud: test-packages .venv-dev/installed  ## a week offline and back to the cloud: kills, a full disk, a bad link
+	$(if $(filter 0,$(shell id -u)),,unshare -rm) $(DEV)/python -m tests.soak_cloud $(SOAK)
+
+.PHONY: test-streaming
+test-streaming: .venv-dev/installed  ## 1,000 made-up streams through all stages, however they are cut
+	STREAMS=1000 $(DEV)/python -m pytest --timeout=600 tests/pipeline/test_any_stream.py
 
 .PHONY: test-runtimes
 test-runtimes: .venv-dev/installed $(RUNTIMES)  ## the same labels on arm64 and tflite-runtime (needs ECG_DATA)

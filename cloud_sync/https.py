@@ -43,7 +43,8 @@ class Https:
                 answer = response.read(MAX_ANSWER_BYTES)
                 self.spent(wire_bytes(meter))  # an answer that is read may have closed its socket
         except (OSError, http.client.HTTPException) as error:
-            self.spent(FAILED_HANDSHAKE_BYTES)
+            if isinstance(error, ssl.SSLError):
+                self.spent(FAILED_HANDSHAKE_BYTES)
             raise RequestFailed(f"{host}: {error}") from error
         finally:
             connection.close()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from pathlib import Path
 
 from cloud_sync.config import CloudSyncConfig
 from cloud_sync.daemon import DATABASE_FILE, AllRows
@@ -47,8 +48,8 @@ class RoadStatus:
 
 def road_status(config: CloudSyncConfig, outbox: FrameOutbox, now_s: float) -> RoadStatus:
     """From the two databases; the daemon need not run."""
-    config.state_directory.mkdir(parents=True, exist_ok=True)
-    engine = open_database(config.state_directory / DATABASE_FILE)
+    path = config.state_directory / DATABASE_FILE
+    engine = open_database(path if path.exists() else Path(":memory:"))  # it makes no file
     log = DeliveryLog(engine)
     try:
         rows = AllRows(outbox, WaveformJobs(engine, lambda: now_s))

@@ -11,9 +11,9 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from cloud_sync.awaited import AwaitedRows
 from cloud_sync.backoff import FIRST_S, LONGEST_S
 from cloud_sync.delivered import DeliveryLog, Outcome, Settlement
 from cloud_sync.envelope import EnvelopeRefused
@@ -40,19 +40,8 @@ SHORTEST_LOOK_S = 0.05  # while the pace alone holds rows back
 TIDY_INTERVAL_S = 3600.0  # between two looks for delivered rows that the gateway has pruned
 DRAIN_S = 3.0  # for the last acknowledgements at an orderly stop
 
-MAX_AWAITED = 1000  # messages whose acknowledgement is waited for; more are sent again later
-RESEND_FIRST_S = 15.0  # between two deliveries of what the cloud does not acknowledge
-RESEND_LONGEST_S = 900.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Awaited:
-    """Published; the cloud has not said that it has it."""
-
-    row: OutboxRow
-    since_s: float
 
 
 class Uploader:
@@ -92,11 +81,10 @@ class Uploader:
         self._window = PROBE_IN_FLIGHT
         self._pace = Pace(monotonic)
         self._backoff = new_backoff(FIRST_S, LONGEST_S)
-        self._resends = new_backoff(RESEND_FIRST_S, RESEND_LONGEST_S)
-        self._not_before_s = self._tidy_at_s = self._resend_at_s = monotonic()
+        self._not_before_s = self._tidy_at_s = monotonic()
         self._lane_not_before_s = dict.fromkeys(Lane, self._not_before_s)
         self._lane_backoff: dict[Lane, Iterator[float]] = {}
-        self._awaited: dict[str, _Awaited] = {}
+        self._awaited = AwaitedRows(new_backoff, monotonic)
         self._acknowledged_early: set[str] = set()
         self._unanswered: Counter[str] = Counter()
         self._trouble: str | None = None
@@ -131,7 +119,8 @@ class Uploader:
         version, lanes = self._outbox.version(), self._open_lanes()
         if version is None or self._monotonic() < self._not_before_s:
             return
-        self._send_again_what_is_not_acknowledged()
+        for row in self._awaited.take_due():
+            self._read_again(row)
         self._notice_new_beginning(version)
         if (version, lanes) == self._exhausted:
             return
@@ -144,14 +133,12 @@ class Uploader:
         in_flight = {row.message_id: row for row in self._in_flight.values()}
         ends: list[Settlement] = []
         for message_id in message_ids:
-            if (awaited := self._awaited.pop(message_id, None)) is not None:
-                ends.append(self._settlement(awaited.row, Outcome.DELIVERED))
+            if (row := self._awaited.acknowledged(message_id)) is not None:
+                ends.append(self._settlement(row, Outcome.DELIVERED))
             elif (row := in_flight.get(message_id)) is not None:
                 self._acknowledged_early.add(message_id)
                 ends.append(self._settlement(row, Outcome.DELIVERED))
-        if ends:
-            self._resends = self._new_backoff(RESEND_FIRST_S, RESEND_LONGEST_S)
-            self._settle(ends)
+        self._settle(ends)
 
     def hear(self) -> None:
         """Act on every answer that has come."""
@@ -170,7 +157,9 @@ class Uploader:
                 case Refused(reason):
                     ends.append(self._settlement(row, Outcome.REFUSED, reason))
                 case Delivered() if row.lane in self._acknowledged_lanes:
-                    self._await_acknowledgement(row)
+                    self._recover()
+                    if (given_up := self._awaited.add(row)) is not None:
+                        self._read_again(given_up)
                 case Delivered():
                     ends.append(self._settlement(row, Outcome.DELIVERED))
         self._settle(ends)
@@ -194,24 +183,6 @@ class Uploader:
             self._file, self._quarantine = version.file, quarantine
             self._read_up_to = dict.fromkeys(Lane, 0)
             self._exhausted = None
-
-    def _await_acknowledgement(self, row: OutboxRow) -> None:
-        self._recover()
-        if not self._awaited:
-            self._resend_at_s = self._monotonic() + next(self._resends)
-        if len(self._awaited) >= MAX_AWAITED:
-            oldest = next(iter(self._awaited))
-            self._read_again(self._awaited.pop(oldest).row)
-        self._awaited[row.message_id] = _Awaited(row, self._monotonic())
-
-    def _send_again_what_is_not_acknowledged(self) -> None:
-        if not self._awaited or self._monotonic() < self._resend_at_s:
-            return
-        self._resend_at_s = self._monotonic() + next(self._resends)
-        patience_s = self._monotonic() - RESEND_FIRST_S / 2
-        for awaited in [a for a in self._awaited.values() if a.since_s <= patience_s]:
-            del self._awaited[awaited.row.message_id]
-            self._read_again(awaited.row)
 
     def _read_again(self, row: OutboxRow) -> None:
         self._read_up_to[row.lane] = min(self._read_up_to[row.lane], row.id - 1)
@@ -245,7 +216,7 @@ class Uploader:
 
     def _unsettled(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
         done = self._delivery_log.settled(row.message_id for row in rows)
-        done |= {row.message_id for row in self._in_flight.values()} | self._awaited.keys()
+        done |= {row.message_id for row in self._in_flight.values()} | self._awaited.ids
         return [row for row in rows if row.message_id not in done]
 
     def _publish(self, rows: Sequence[OutboxRow]) -> None:

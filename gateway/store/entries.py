@@ -197,6 +197,14 @@ class ReleaseSensor:
     at_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class SetLimits:
+    """The bed's patient has alarm limits of their own until discharge, by key; None: no more."""
+
+    bed: str
+    limits: Mapping[str, float] | None
+
+
 class BedRefusal(enum.StrEnum):
     """Why a bed command was not done."""
 
@@ -219,7 +227,9 @@ class BedCommandRefused(Exception):
         self.subject = subject
 
 
-BedCommand = AddBed | Admit | Discharge | Standby | Resume | AssignSensor | ReleaseSensor
+BedCommand = (
+    AddBed | Admit | Discharge | Standby | Resume | AssignSensor | ReleaseSensor | SetLimits
+)
 Entry = (
     SessionStarted
     | SessionTimed

@@ -139,3 +139,16 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["fly"])
     assert caught.value.code == 2
+
+
+def test_the_example_names_each_key(tmp_path: Path) -> None:
+    """Uncommented, with files that are there."""
+    example = (Path(__file__).parents[2] / "packaging" / "cloud-sync.toml").read_text("utf-8")
+    lines = [line.removeprefix("#") for line in example.splitlines() if not line.startswith("# ")]
+    text = "\n".join(line for line in lines if not line.startswith(("gateway_id", "provider")))
+    for name in ("broker-ca.pem", "cloud-sync.crt", "cloud-sync.key"):
+        (tmp_path / name).touch()
+    text = text.replace("/etc/ecg-gateway", str(tmp_path)).replace('"always"', '"windows"')
+    config = load_config(written(tmp_path, f'gateway_id = "a"\nprovider = "aws"\n{text}\n'))
+    assert config.notices is not None
+    assert config.link.bytes_a_day == 50_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,7 @@ from gateway.messages import (
     FrameSequence,
     SessionId,
 )
-from gateway.radio.frame_codec import FRAME_BYTES
+from gateway.radio.frame_codec import FRAME_BYTES, HEADER_BYTES
 from gateway.store.database import writer_engine
 from gateway.store.entries import (
     AddBed,
@@ -124,5 +125,6 @@ def _frames(session: SessionId, number: int, now_s: float) -> Iterator[StoredFra
     first = -(-number * 60 * RATE_HZ // SAMPLES_PER_FRAME)
     past = -(-(number + 1) * 60 * RATE_HZ // SAMPLES_PER_FRAME)
     for sequence in range(first, past):
-        sealed = sequence.to_bytes(FRAME_BYTES, "big")
+        clear = session.salt + sequence.to_bytes(HEADER_BYTES - len(session.salt), "big")
+        sealed = clear + random.Random(sequence).randbytes(FRAME_BYTES - HEADER_BYTES)
         yield StoredFrame(session, FrameSequence(sequence), sealed, now_s)

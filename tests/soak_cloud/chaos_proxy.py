@@ -10,7 +10,7 @@ CHUNK = 4096
 LONGEST_DELAY_S = 0.3
 # chances for each connection: it is cut after some bytes, of one way or the other; its answer is
 # nonsense; some of its bytes come twice; the rest lives
-CUT, NONSENSE, REPEAT = 0.35, 0.10, 0.10
+CUT, NONSENSE, REPEAT = 0.5, 0.1, 0.1
 
 
 class ChaosProxy:
@@ -69,7 +69,7 @@ class ChaosProxy:
     ) -> None:
         budget = {True: -1, False: -1}  # bytes until the cut, by whether they go to the broker
         if not self.calm and fate < NONSENSE + CUT:
-            budget[self._random.random() < 0.5] = self._random.randint(500, 200_000)
+            budget[self._random.random() < 0.5] = self._random.randint(500, 30_000)
         repeats = not self.calm and NONSENSE + CUT <= fate < NONSENSE + CUT + REPEAT
         ways = [
             asyncio.create_task(self._pump(down, forth, budget[True], repeats)),
