@@ -81,7 +81,8 @@ def test_alarms_and_summaries_reach_the_table_and_alarms_are_answered(
     ward.raise_alarm(0, 235.0)
     ward.end_alarm(0, 235.0)
     daemon()
-    wait_until(lambda: rules.played == 11, 60)  # two alarms, eight summaries, one status
+    # two alarms, eight summaries, one status; on a slow machine some of them twice
+    wait_until(lambda: rules.played >= 11 and len(account.items()) == 11, 60)
     wait_until(lambda: delivered(tmp_path, "alarm") == 2)
     wait_until(lambda: counted(tmp_path, "alarm_road WHERE notified_by = 'cloud'") == 1)
     items = {item["id"]: item for item in account.items()}
@@ -102,7 +103,7 @@ def test_without_an_acknowledgement_no_alarm_counts_as_delivered(
     rules.acknowledging = False
     ward.raise_alarm(0, 235.0)
     daemon()
-    wait_until(lambda: rules.played == 10, 60)
+    wait_until(lambda: rules.played >= 10 and len(account.items()) == 10, 60)
     wait_until(lambda: delivered(tmp_path, "summary") == 8)
     assert len(account.notices()) == 1
     assert delivered(tmp_path, "alarm") == 0
