@@ -33,11 +33,13 @@ from tests.soak_cloud.small_cloud import SmallCloud
 from tests.soak_cloud.verdict import Expected, faults
 
 GATEWAY = "ward-3"
-LIVE_MINUTES = 60  # that are written while the backlog drains
+LIVE_MINUTES_A_KILL = 5  # that are written while the backlog drains
 LIVE_PACE_S = 0.2
 FULL_S = 3.0  # how long the disk stays full
 PATIENCE_S = 600.0  # without anything new in the tables
 POLL_S = 0.1
+KILLED_AT_ONCE = 0.2  # of the kills come while the process is starting
+LIFELESS_S = 10.0  # one that has nothing to do shows no sign of life
 
 
 class Kept:
@@ -89,6 +91,7 @@ class Soak:
         )
         stack.callback(self.cloud.close)
         self.minutes = 60 * options.hours
+        self.all_minutes = self.minutes + LIVE_MINUTES_A_KILL * options.kills
         self.database = self.disk / "gateway.sqlite3"
         config = write_config(folder, self.disk, self.proxy.port, authority, options.without)
         self.road = Kept("cloud_sync", "run", "--config", str(config))
@@ -102,14 +105,14 @@ class Soak:
         self._storm(lambda: reported(self.report) >= self.minutes, self.options.kills // 3)
         print(f"offline: {self.minutes} minutes of {self.options.beds} beds, {self.kills} kills")
         self.gateway.kill()
-        self.gateway = self._gateway(self.minutes + LIVE_MINUTES, LIVE_PACE_S)
+        self.gateway = self._gateway(self.all_minutes, LIVE_PACE_S)
         self.proxy.closed = False
         begun_s = time.monotonic()
-        self._storm(lambda: False, self.options.kills - self.kills)
+        self._storm(lambda: True, self.options.kills - self.kills)
         print(f"online: {self.kills} kills, {self.proxy.connections} connections, ", end="")
         print(f"{self.proxy.cuts} cut; {self.cloud.count('summary')} summaries came meanwhile")
         self.proxy.calm = True
-        expected = Expected(self.options.beds, self.minutes + LIVE_MINUTES)
+        expected = Expected(self.options.beds, self.all_minutes)
         self._wait_for(expected)
         print_figures(self.cloud, time.monotonic() - begun_s)
         idle_figures(self.road.pid)
@@ -127,19 +130,37 @@ class Soak:
         )
 
     def _storm(self, done: Callable[[], bool], kills: int) -> None:
-        """Kill now this one, now that one; the disk fills in the middle."""
-        fill_at = self.kills + kills // 2
+        """Kill now this one, now that one, until there were enough; the disk fills half-way."""
         last = self.kills + kills
-        while self.kills < last or (not done() and last == self.options.kills // 3):
-            next_s = time.monotonic() + self.random.uniform(0.1, 2 * self.options.kill_every)
-            while time.monotonic() < next_s:
-                self._tend()
-                time.sleep(POLL_S)
-            if self.kills < last:
-                if self.kills == fill_at:
-                    self._fill_the_disk()
-                self.random.choice([self.gateway, self.road]).kill()
-                self.kills += 1
+        fill_at = self.kills + kills // 2
+        while self.kills < last:
+            if self.kills == fill_at:
+                self._fill_the_disk()
+            victim, sign_of_life = self.random.choice(
+                [(self.gateway, lambda: reported(self.report)), (self.road, self._reached_out)]
+            )
+            if self.random.random() >= KILLED_AT_ONCE:
+                self._let_live(sign_of_life)
+            victim.kill()
+            self.kills += 1
+            self._tend()
+        while not done():
+            self._tend()
+            time.sleep(POLL_S)
+
+    def _reached_out(self) -> int:
+        return self.proxy.connections + self.cloud.count("summary")
+
+    def _let_live(self, sign_of_life: Callable[[], int]) -> None:
+        """Until it does something, be the machine ever so slow, and some time more."""
+        before, give_up_s = sign_of_life(), time.monotonic() + LIFELESS_S
+        while sign_of_life() == before and time.monotonic() < give_up_s:
+            self._tend()
+            time.sleep(POLL_S)
+        end_s = time.monotonic() + self.random.uniform(0.0, 2 * self.options.kill_every)
+        while time.monotonic() < end_s:
+            self._tend()
+            time.sleep(POLL_S)
 
     def _fill_the_disk(self) -> None:
         filler = self.disk / "filler"
@@ -204,7 +225,9 @@ def main() -> int:
     parser.add_argument("--hours", type=int, default=168)
     parser.add_argument("--beds", type=int, default=8)
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--kill-every", type=float, default=4.0, metavar="S", help="on average")
+    parser.add_argument(
+        "--kill-every", type=float, default=1.0, metavar="S", help="of life between two kills"
+    )
     parser.add_argument("--patience", type=float, default=PATIENCE_S, metavar="S")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--without", choices=("deduplication", "acknowledgement"))
