@@ -41,11 +41,12 @@ test-packages:
 	PYTHON=$(PYTHON) packaging/require.sh $(TEST_PACKAGES)
 
 .PHONY: lint
-lint: .venv-dev/installed  ## format, lint, types, import contracts
+lint: .venv-dev/installed  ## format, lint, types, import contracts, the AWS template
 	$(DEV)/ruff format --check .
 	$(DEV)/ruff check .
 	$(DEV)/mypy
 	$(DEV)/lint-imports
+	$(DEV)/cfn-lint cloud_sync/aws/template.yaml
 
 .PHONY: format
 format: .venv-dev/installed  ## format the code and mend what ruff can
@@ -101,6 +102,10 @@ report: .venv-dev/installed  ## draw the pictures of model/README.md anew (needs
 .PHONY: recordings
 recordings: .venv-demo/installed  ## download the recordings of real ECG that tests want into ECG_DATA
 	.venv-demo/bin/python -m tests.recordings $(ECG_DATA)
+
+.PHONY: aws-package
+aws-package: .venv-lock/installed  ## what `aws cloudformation package` uploads, in build/aws
+	cloud_sync/aws/package.sh .venv-lock/bin/uv build/aws
 
 .PHONY: lock
 lock: .venv-lock/installed  ## upgrade every dependency and write the lock files anew

@@ -1,4 +1,4 @@
-"""ecg-cloud-sync run | status | quarantine: takes the gateway's outbox to an MQTT broker."""
+"""ecg-cloud-sync run | status | quarantine | provision | renew: the outbox to an MQTT broker."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from cloud_sync.daemon import DATABASE_FILE, upload
 from cloud_sync.delivered import DeliveryLog
 from cloud_sync.lanes import Lane
 from cloud_sync.ports import OutboxRow, OutboxVersion
+from cloud_sync.provision_command import add_commands
 from cloud_sync.schema import open_database
 from cloud_sync.status import road_status, status_json, status_text
 from cloud_sync.toml_section import ConfigError
@@ -172,13 +173,14 @@ def _parser() -> argparse.ArgumentParser:
     for command in (run, status, quarantine):
         subparser = commands.add_parser(command.__name__, help=command.__doc__)
         subparser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
-        subparser.set_defaults(command=command)
+        subparser.set_defaults(command=command, perform=None)
         if command is status:
             subparser.add_argument("--json", action="store_true", help="for a program to read")
         if command is quarantine:
             subparser.add_argument("action", choices=("list", "retry", "drop"))
             subparser.add_argument("ids", nargs="*", metavar="ID", help="as `list` names them")
             subparser.add_argument("--all", action="store_true", help="all that were set aside")
+    add_commands(commands)
     return parser
 
 
@@ -186,6 +188,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     try:
+        if chosen.perform is not None:  # before there is a certificate, no configuration is whole
+            return int(chosen.perform(chosen))
         config = load_config(chosen.config)
         return int(chosen.command(config, chosen))
     except ConfigError as error:

@@ -47,7 +47,7 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._certificate = (
-            self._unsigned(subject, subject, self._key, NOW + DAY)
+            self._unsigned(subject, subject, self._key.public_key(), NOW + DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .sign(self._key, hashes.SHA256())
         )
@@ -60,7 +60,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = (
-            self._unsigned(subject, self._certificate.subject, key, valid_until)
+            self._unsigned(subject, self._certificate.subject, key.public_key(), valid_until)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
             .sign(self._key, hashes.SHA256())
         )
@@ -69,6 +69,14 @@ class Authority:
             self._write(f"{self._name}-{name}.crt", certificate),
             self._write(f"{self._name}-{name}.key", key),
         )
+
+    def sign(self, request: x509.CertificateSigningRequest) -> x509.Certificate:
+        """The certificate that somebody else's key asks for."""
+        key = request.public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        issuer = self._certificate.subject
+        unsigned = self._unsigned(request.subject, issuer, key, NOW + DAY)
+        return unsigned.sign(self._key, hashes.SHA256())
 
     def revoke(self, files: TlsFiles) -> Path:
         """A list of revoked certificates with this one alone."""
@@ -95,14 +103,14 @@ class Authority:
     def _unsigned(
         subject: x509.Name,
         issuer: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
+        key: ec.EllipticCurvePublicKey,
         valid_until: datetime.datetime,
     ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(issuer)
-            .public_key(key.public_key())
+            .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(NOW - 2 * DAY)
             .not_valid_after(valid_until)
