@@ -16,6 +16,7 @@ from gateway.messages import (
 )
 
 MINUTE_S = 60
+_CLASSES = tuple(c.value for c in BeatClass)
 SETTLE_S = 10  # beats, also those that search-back finds, are finished by then
 
 
@@ -26,7 +27,7 @@ class Minutes:
         self._sample_rate_hz = sample_rate_hz
         self._samples = MINUTE_S * sample_rate_hz
         self._settle = SETTLE_S * sample_rate_hz
-        self._beats: list[tuple[int, BeatClass | None]] = []
+        self._beats: list[tuple[int, str]] = []
         self._seconds: list[VitalSigns] = []
         self._normal = NormalIntervals(sample_rate_hz)
         self._open: int | None = None
@@ -34,7 +35,8 @@ class Minutes:
     def push(self, beats: Sequence[Beat], seconds: Sequence[VitalSigns]) -> list[Minute]:
         """Take the next beats and seconds; give the minutes that they close."""
         self._beats += [
-            (beat.r_sample, None if beat.label is None else beat.label.beat_class) for beat in beats
+            (beat.r_sample, UNLABELLED if beat.label is None else beat.label.beat_class.value)
+            for beat in beats
         ]
         self._normal.push(beats)
         self._seconds += seconds
@@ -71,17 +73,17 @@ class Minutes:
         self,
         start: SampleIndex,
         end: SampleIndex,
-        beats: list[BeatClass | None],
+        beats: list[str],
         seconds: list[VitalSigns],
     ) -> Minute:
         rate = self._sample_rate_hz
-        by_class = {str(c): beats.count(c) for c in BeatClass} | {UNLABELLED: beats.count(None)}
+        by_class = {name: beats.count(name) for name in (*_CLASSES, UNLABELLED)}
         rates = [s.heart_rate_bpm for s in seconds if s.heart_rate_bpm is not None]
         five_minutes_before = SampleIndex(end - VARIABILITY_S * rate)
         return Minute(
             start,
             beats=len(beats),
-            abnormal_beats=sum(beats.count(c) for c in BeatClass if c is not BeatClass.NORMAL),
+            abnormal_beats=sum(by_class[c] for c in _CLASSES if c != BeatClass.NORMAL),
             heart_rate_min_bpm=min(rates, default=None),
             heart_rate_mean_bpm=sum(rates) / len(rates) if rates else None,
             heart_rate_max_bpm=max(rates, default=None),
