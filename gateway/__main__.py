@@ -80,6 +80,20 @@ def _model(parser: argparse.ArgumentParser) -> Run:
     return model_commands.run
 
 
+def _doctor(parser: argparse.ArgumentParser) -> Run:
+    from gateway import doctor
+
+    doctor.add_arguments(parser)
+    return doctor.run
+
+
+def _prepare_upgrade(parser: argparse.ArgumentParser) -> Run:
+    from gateway import prepare_upgrade
+
+    prepare_upgrade.add_arguments(parser)
+    return prepare_upgrade.run
+
+
 def _ward(add_arguments: Callable[[argparse.ArgumentParser], None]) -> Build:
     def build(parser: argparse.ArgumentParser) -> Run:
         add_arguments(parser)
@@ -103,6 +117,11 @@ COMMANDS: dict[str, tuple[str, Build]] = {
         _ward(ward_commands.add_alarms),
     ),
     "model": ("show, verify, install or roll back the beat classifier", _model),
+    "doctor": ("check adapter, clock, disk, keys and model, and say what to do", _doctor),
+    "prepare-upgrade": (
+        "copy the database, unless an alarm calls; the package asks",
+        _prepare_upgrade,
+    ),
     "check-config": (f"check a configuration file ({DEFAULT_PATH})", _check_config),
 }
 

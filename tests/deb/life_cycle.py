@@ -63,7 +63,9 @@ class LifeCycle:
         size_mb = self._run("du", "-sm", "/usr/lib/ecg-gateway").split()[0]
         assert self._run("systemctl", "is-enabled", UNITS[1], check=False) == "disabled"
         assert self._run("stat", "-c%a %U", "/etc/ecg-gateway/keyring.key") == "600 root"
-        self.say("installed", seconds=round(taken_s), MB_with_bytecode=size_mb, version=self.version)
+        self.say(
+            "installed", seconds=round(taken_s), MB_with_bytecode=size_mb, version=self.version
+        )
 
     def exposure(self) -> None:
         for unit in UNITS:
@@ -220,7 +222,9 @@ class LifeCycle:
         table = self._run("cat", "/proc/net/tcp", "/proc/net/tcp6")
         lines = [line.split() for line in table.splitlines()]
         listening = [line[1] for line in lines if line[3] == "0A" and line[7] == uid]
-        assert listening and all(address.startswith("0100007F:") for address in listening), listening
+        assert listening and all(address.startswith("0100007F:") for address in listening), (
+            listening
+        )
 
     def _show(self, name: str) -> str:
         return self._run("systemctl", "show", SERVICE, "--value", "--property", name)
