@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the Debian package of one suite and architecture. Only the wheels of the lock file come
 # from the network, each held to its hash; nothing of ours is compiled, so no emulation is needed.
-# Usage: build.sh UV bookworm|trixie amd64|arm64 FOLDER    (the .deb goes into FOLDER)
+# Usage: build.sh UV bookworm|trixie amd64|arm64 FOLDER    (prints where the .deb lies)
 set -eu
 uv=$1 suite=$2 architecture=$3 folder=$4
 
@@ -36,6 +36,10 @@ umask 022  # the package's modes are not those of whoever builds it
 PYTHON_VERSION=$python NEXT_PYTHON_VERSION=$next_python \
     dpkg-buildpackage -b -us -uc -d -a"$architecture" >"../build.log" 2>&1 ||
     { tail -n 30 ../build.log >&2; exit 1; }
+lintian --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs \
+    ../ecg-gateway_*.changes >&2
 cd - >/dev/null
-mv "$work"/ecg-gateway_*"${suffix}_$architecture.deb" "$folder"
+package=$(basename "$work"/ecg-gateway_*"${suffix}_$architecture.deb")
+mv "$work/$package" "$folder"
 rm -rf "$source"
+echo "$folder/$package"

@@ -29,8 +29,7 @@ def main() -> None:
     package: Path = parser.parse_args().package.resolve()
     (suite, python) = next(found for mark, found in SUITES.items() if mark in package.name)
     architecture = package.stem.rpartition("_")[2]
-    root = ROOTS / f"{suite}-{architecture}"
-    radio = ROOTS / f"radio-{suite}-{architecture}"
+    debian = ROOTS / f"{suite}_{architecture}"
     with tempfile.TemporaryDirectory(prefix="ecg-gateway-apt-") as temporary:
         folder = Path(temporary)
         folder.chmod(0o755)
@@ -41,8 +40,8 @@ def main() -> None:
         (packages / package.name).hardlink_to(package)
         publish(repository, older)
         shared = [f"{repository}:/srv/apt", f"{packages}:/srv/packages"]
-        shared.append(f"{radio}:/usr/local/lib/python{python}/dist-packages")
-        with Sensor(folder) as sensor, Container(root, shared) as container:
+        shared.append(f"{debian}/radio:/usr/local/lib/python{python}/dist-packages")
+        with Sensor(folder) as sensor, Container(debian / "root", shared) as container:
             print(f"{package.name}: booted in {container.boot():.1f} s", flush=True)
             life = LifeCycle(container, sensor, free_port())
             life.add_repository()
