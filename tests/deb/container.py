@@ -61,6 +61,15 @@ class Container:
         self.run("systemctl", "is-system-running", "--wait", check=False)
         return time.monotonic() - begun_s
 
+    def pretend_to_be_a_pi(self) -> None:
+        """Under emulation: a processor whose int8 kernels come out right, and its /proc/cpuinfo."""
+        self.run("mount", "--bind", "/srv/cpuinfo", "/proc/cpuinfo")
+        drop_in = self.folder / "etc/systemd/system/service.d/emulated.conf"
+        drop_in.parent.mkdir()
+        # A /proc of its own would show the host's processor again.
+        drop_in.write_text("[Service]\nEnvironment=QEMU_CPU=cortex-a72\nProtectProc=default\n")
+        self.run("systemctl", "daemon-reload")
+
     def run(
         self, *command: str, check: bool = True, given: str = "", timeout_s: float = 600.0
     ) -> str:

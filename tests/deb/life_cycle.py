@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.deb.container import CommandFailed, Container, wait_until
 from tests.deb.sensors import SENSOR, Sensor
+from tests.runtimes.labelling import Labelling, load_labelling
 
 SERVICE = "ecg-gateway.service"
 UNITS = (SERVICE, "ecg-cloud-sync.service")
@@ -90,6 +91,17 @@ class LifeCycle:
         assert '"kind":"beats"' in self._stream(), "no beat in the page's stream"
         self._assert_loopback_only()
         self.say("reconfigured", READY_s=round(ready_s, 1), s_to_20_beats=round(beats_s, 1))
+
+    def label_beats(self, windows: Path) -> Labelling:
+        """What the installed classifier says; `windows` lies among the packages."""
+        begun_s = time.monotonic()
+        command = ["env", "PYTHONPATH=/usr/lib/ecg-gateway:/srv/project", "python3", "-m"]
+        command += ["tests.runtimes.labelling", "ai_edge_litert", "64"]
+        self._run(*command, f"/srv/packages/{windows.name}", "/root/labelling.npz")
+        labelling = load_labelling(self._container.folder / "root/labelling.npz")
+        taken_s = time.monotonic() - begun_s
+        self.say("labelled", beats=len(labelling.beat_class), seconds=round(taken_s))
+        return labelling
 
     def measure_idle(self) -> None:
         """CPU and memory with one sensor."""
