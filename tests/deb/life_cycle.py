@@ -143,8 +143,7 @@ class LifeCycle:
 
     def fail_to_migrate(self) -> None:
         """The next version's migration fails: the database stays, the old version opens it."""
-        for alarm in self._calling_alarms():
-            self._run("ecg-gatewayctl", "alarms", "acknowledge", alarm["bed"])
+        self._run("touch", f"/{ANYWAY}")  # the recording has alarms of its own
         version, frames = self.version, self._frames()
         self._run("apt-get", "-q", "update")
         told = self._run("apt-get", "-q", "install", "-y", "ecg-gateway", timeout_s=3600.0)
@@ -153,6 +152,7 @@ class LifeCycle:
         assert self._schema() == "0004", self._schema()
         assert self._frames() >= frames
         self.say("migration failed and was rolled back", version=self.version)
+        self._run("touch", f"/{ANYWAY}")
         command = ["apt-get", "-q", "install", "-y", "--allow-downgrades"]
         told = self._run(*command, f"/srv/packages/{self._package(version)}", timeout_s=3600.0)
         assert "going back from" in told, told
