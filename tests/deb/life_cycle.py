@@ -270,8 +270,7 @@ class LifeCycle:
             return connection.execute(question).fetchone()[0]
 
     def _package(self, version: str) -> str:
-        (path,) = (self._container.folder / "srv/packages").glob(f"ecg-gateway_{version}_*.deb")
-        return path.name
+        return f"ecg-gateway_{version}_{self._run('dpkg', '--print-architecture')}.deb"
 
     def _log(self) -> str:
         return self._run("journalctl", "--no-pager", "-n30", "-u", SERVICE, check=False)
