@@ -76,6 +76,10 @@ ec57: .venv-dev/installed  ## beats, runs, episodes and heart rate by the rules 
 score-alarms: .venv-dev/installed  ## true and false alarms: Challenge 2015, vfdb, MIT-BIH (needs ECG_DATA)
 	$(DEV)/python -m tests.accuracy.score_alarms
 
+.PHONY: test-streaming
+test-streaming: .venv-dev/installed  ## 1,000 made-up streams through all stages, however they are cut
+	STREAMS=1000 $(DEV)/python -m pytest --timeout=600 tests/pipeline/test_any_stream.py
+
 .PHONY: test-runtimes
 test-runtimes: .venv-dev/installed $(RUNTIMES)  ## the same labels on arm64 and tflite-runtime (needs ECG_DATA)
 	$(DEV)/python -m tests.runtimes

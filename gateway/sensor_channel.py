@@ -66,7 +66,7 @@ class ChannelParts:
     """What every channel is built with."""
 
     model: ModelInService
-    limits: AlarmLimits
+    limits: AlarmLimits  # the house's
     session: SessionConfig
     checkpoint_interval_s: float
     resend_after_s: int
@@ -97,6 +97,7 @@ class SensorChannel:
         self._tracks: dict[SessionId, Track] = {}
         self._live: Track | None = None
         self._analysis: LiveAnalysis | None = None
+        self.limits = parts.limits
         self.frames = 0
         self.gaps = 0
         self.beats = 0
@@ -205,6 +206,15 @@ class SensorChannel:
         if previous is not None and previous_analysis is not None:
             self._finish(previous, previous_analysis)
         return findings
+
+    def change_limits(self, limits: AlarmLimits) -> None:
+        """Judge by the limits of the sensor's bed from now on, and after a restart."""
+        if limits == self.limits:
+            return
+        self.limits = limits
+        if self._analysis is not None:
+            self._analysis.change_limits(limits)
+            self.save()
 
     def save(self) -> None:
         """Record the analysis state, as before an orderly stop or after a change of model."""
@@ -372,7 +382,7 @@ class SensorChannel:
 
     def _new_analysis(self, track: Track) -> LiveAnalysis:
         parts = self._parts
-        return LiveAnalysis(track.sample_rate_hz, parts.model, parts.limits, parts.notch_mode)
+        return LiveAnalysis(track.sample_rate_hz, parts.model, self.limits, parts.notch_mode)
 
 
 def open_events(findings: Findings) -> list[RhythmEvent]:

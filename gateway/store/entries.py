@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NewType
 
@@ -190,6 +191,14 @@ class ReleaseSensor:
     at_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class SetLimits:
+    """The bed's patient has alarm limits of their own until discharge, by key; None: no more."""
+
+    bed: str
+    limits: Mapping[str, float] | None
+
+
 class BedRefusal(enum.StrEnum):
     """Why a bed command was not done."""
 
@@ -212,7 +221,9 @@ class BedCommandRefused(Exception):
         self.subject = subject
 
 
-BedCommand = AddBed | Admit | Discharge | Standby | Resume | AssignSensor | ReleaseSensor
+BedCommand = (
+    AddBed | Admit | Discharge | Standby | Resume | AssignSensor | ReleaseSensor | SetLimits
+)
 Entry = (
     SessionStarted
     | SessionTimed

@@ -114,7 +114,9 @@ def _stream(amplitude_uv: np.ndarray) -> None:
 def bench_classifier() -> None:
     classifier = TfliteClassifier(default_model_path())
     samples = np.random.default_rng(1).normal(0, 300, 187).astype(np.float32)
-    beat = BeatInContext(SampleIndex(0), samples, samples, np.zeros(len(RR_FEATURES), np.float32))
+    beat = BeatInContext(
+        SampleIndex(0), samples, samples, samples, np.zeros(len(RR_FEATURES), np.float32)
+    )
     cpu_s = _median_cpu_s(lambda: [classifier.classify([beat]) for _ in range(1000)])
     print(f"label of one beat: {1000 * cpu_s:.0f} µs (model {classifier.card.short_hash})\n")
 
