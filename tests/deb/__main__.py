@@ -73,6 +73,7 @@ def live_through_all(life: LifeCycle, repository: Path, package: Path, packages:
     life.add_repository()
     life.install()
     life.exposure()
+    life.bus_policy()
     life.reconfigure()
     life.measure_idle()
     life.survive_a_hang()

@@ -26,6 +26,12 @@ READY_S = 300.0
 SILENT_S = 60.0  # the alarm of a silent sensor comes after 10
 WATCHDOG_S = 120.0  # WatchdogSec, the time to abort and the start
 IDLE_S = 20.0
+BUS_CALLS = {  # to whether the gateway's user may make them
+    "org.freedesktop.DBus / org.freedesktop.DBus ListNames": True,
+    "org.bluez / org.freedesktop.DBus.ObjectManager GetManagedObjects": True,
+    "org.bluez /org/bluez org.bluez.AgentManager1 RequestDefaultAgent o /x": False,
+    "org.freedesktop.systemd1 / org.freedesktop.DBus.Peer Ping": False,
+}
 LEFT_OVER = ("etc", "run", "usr", "var/lib", "var/log", "var/cache")
 NOT_OURS = ("/var/lib/apt/", "/var/lib/dpkg/", "/var/cache/apt/", "/var/log/", "/etc/apt/")
 
@@ -74,6 +80,17 @@ class LifeCycle:
             score = float(told.rpartition(": ")[2].split()[0])
             assert score <= MOST_EXPOSED, told
             self.say("exposure", **{unit: score})
+
+    def bus_policy(self) -> None:
+        """The gateway may ask BlueZ for what it needs, and nobody for anything else."""
+        for call, allowed in BUS_CALLS.items():
+            told = self._run(
+                *("runuser", "-u", "ecg-gateway", "--", "busctl", "call", "--timeout=10"),
+                *call.split(),
+                check=False,
+            )
+            assert ("Access denied" not in told) == allowed, f"{call}: {told}"
+        self.say("D-Bus policy", calls=len(BUS_CALLS))
 
     def reconfigure(self) -> None:
         """An edited file, a paired sensor: beats on the page."""
@@ -144,12 +161,12 @@ class LifeCycle:
     def fail_to_migrate(self) -> None:
         """The next version's migration fails: the database stays, the old version opens it."""
         self._run("touch", f"/{ANYWAY}")  # the recording has alarms of its own
-        version, frames = self.version, self._frames()
+        version, frames, schema = self.version, self._frames(), self._schema()
         self._run("apt-get", "-q", "update")
         told = self._run("apt-get", "-q", "install", "-y", "ecg-gateway", timeout_s=3600.0)
         assert "the service has not started" in told, told
         assert self._show("ActiveState") != "active"
-        assert self._schema() == "0004", self._schema()
+        assert self._schema() == schema
         assert self._frames() >= frames
         self.say("migration failed and was rolled back", version=self.version)
         self._run("touch", f"/{ANYWAY}")
