@@ -8,6 +8,7 @@ at the edges (`received_at_s`), always as Unix seconds.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NewType
 
@@ -400,6 +401,9 @@ class Variability:
     lf_hf: float | None = None
 
 
+UNLABELLED = "unlabelled"  # among a minute's counts: the signal was too poor, or no model served
+
+
 @dataclass(frozen=True, slots=True)
 class Minute:
     """One minute of a session's axis. Rates are None where no second of it was usable, `rmssd_ms`
@@ -415,6 +419,9 @@ class Minute:
     gap_s: int
     rmssd_ms: float | None
     variability: Variability
+    beats_by_class: Mapping[str, int]  # all of AAMI's letters, and UNLABELLED
+    quality: float | None  # mean index of its seconds, gaps as 0; None where no second was seen
+    lead_off_s: int
 
 
 @dataclass(frozen=True, slots=True)

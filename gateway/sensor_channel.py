@@ -28,6 +28,7 @@ from gateway.messages import (
     SampleIndex,
     SessionId,
 )
+from gateway.minutes import MINUTE_S
 from gateway.model_in_service import ModelInService
 from gateway.radio.frame_codec import FrameRefusal, FrameRefused
 from gateway.radio.message_codec import Acknowledgement, HeldSession
@@ -406,4 +407,11 @@ def _summary(track: Track, minute: Minute) -> MinuteSummary:
         usable_s=minute.usable_s,
         gap_s=minute.gap_s,
         rmssd_ms=minute.rmssd_ms,
+        beats_by_class=minute.beats_by_class,
+        quality=minute.quality,
+        lead_off_s=minute.lead_off_s,
+        first_sequence=FrameSequence(minute.start // SAMPLES_PER_FRAME),
+        last_sequence=FrameSequence(
+            (minute.start + MINUTE_S * track.sample_rate_hz - 1) // SAMPLES_PER_FRAME
+        ),
     )

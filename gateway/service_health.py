@@ -103,6 +103,9 @@ def certificate(cloud_config: Path = CLOUD_CONFIG, now_s: float | None = None) -
 def _lasting(path: Path, now_s: float) -> Finding:
     try:
         left_s = certificate_end_s(path) - now_s
+    except FileNotFoundError:
+        to_do = "without a cloud nothing; otherwise put it there"
+        return Finding("certificate", Verdict.WARN, f"{path} is not there", to_do)
     except (OSError, ValueError, IndexError) as error:
         what = f"{path} can't be read: {error}"
         return Finding("certificate", Verdict.FAIL, what, "put a PEM certificate there")

@@ -110,7 +110,8 @@ class AlarmChanged:
 @dataclass(frozen=True, slots=True)
 class MinuteSummary:
     """One minute of a session. Rates are None where no second of it was usable, `rmssd_ms` where
-    too little of it was normal beats."""
+    too little of it was normal beats. From `beats_by_class` on only the cloud is told: the store
+    keeps the beats themselves."""
 
     session: SessionId
     minute_s: int  # Unix seconds at which the minute begins
@@ -122,6 +123,11 @@ class MinuteSummary:
     usable_s: float
     gap_s: float
     rmssd_ms: float | None = None
+    beats_by_class: Mapping[str, int] | None = None
+    quality: float | None = None
+    lead_off_s: int | None = None
+    first_sequence: FrameSequence | None = None  # of the frames that hold the minute
+    last_sequence: FrameSequence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from gateway.messages import (
 from gateway.radio.gatt import GattCharacteristic
 from gateway.simulator.ecg_sources import packaged_ecg
 from gateway.tflite_classifier import TfliteClassifier, default_model_path
+from tests.bench.road import measure_road
 from tests.bench.ward_process import measure_ward
 from tests.ward.bench import RATE_HZ, seal
 from tests.ward.conftest import WardBench, open_ward
@@ -40,6 +41,7 @@ def main() -> None:
     bench_r_peaks(steps.ravel() * 5.0)
     bench_classifier()
     measure_ward()
+    measure_road()
 
 
 def ecg_frames(seconds: int) -> np.ndarray:

@@ -62,6 +62,11 @@ def test_what_is_no_certificate_fails(tmp_path: Path) -> None:
     assert found.verdict is Verdict.FAIL
 
 
+def test_a_certificate_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
+    (found,) = service_health.certificate(cloud_config(tmp_path, tmp_path / "missing.pem"))
+    assert found.verdict is Verdict.WARN
+
+
 def test_without_a_cloud_there_is_no_certificate(tmp_path: Path) -> None:
     path = tmp_path / "cloud-sync.toml"
     path.write_text("[mqtt]\n")
