@@ -9,6 +9,12 @@ ECG_DATA ?= ../shared/data
 SYSTEM_PACKAGES = python3-venv
 TEST_PACKAGES = $(SYSTEM_PACKAGES) chromium chromium-driver dbus mosquitto
 RUNTIME_PACKAGES = mmdebstrap qemu-user
+DEB_PACKAGES = $(SYSTEM_PACKAGES) debhelper lintian
+REPOSITORY_PACKAGES = gnupg reprepro
+TEST_DEB_PACKAGES = mmdebstrap qemu-user-static systemd-container
+
+# One package for each; make test-deb DEBS="bookworm_amd64" tries but one.
+DEBS = bookworm_amd64 trixie_amd64 bookworm_arm64 trixie_arm64
 
 # What `make test-runtimes` runs the gateway's classifier on, beside .venv-dev.
 RUNTIMES = build/runtimes/arm64/installed build/runtimes/tflite-runtime/installed
@@ -19,6 +25,8 @@ PORTABLE = gateway demo dev bench
 PLATFORMS = x86_64-manylinux_2_36 aarch64-manylinux_2_36
 PYTHONS = 3.11 3.12 3.13
 COMPILE = .venv-lock/bin/uv pip compile -q --upgrade --group build
+
+DEB_SOURCES = $(shell find gateway cloud_sync packaging -type f -not -path '*/__pycache__/*')
 
 DEV = .venv-dev/bin
 
@@ -103,6 +111,18 @@ report: .venv-dev/installed  ## draw the pictures of model/README.md anew (needs
 recordings: .venv-demo/installed  ## download the recordings of real ECG that tests want into ECG_DATA
 	.venv-demo/bin/python -m tests.recordings $(ECG_DATA)
 
+.PHONY: deb
+deb: $(DEBS:%=build/deb/%.built)  ## build the Debian packages into build/deb: DEBS="bookworm_amd64 …"
+
+.PHONY: apt-repo
+apt-repo: deb  ## a signed apt repository of the packages in build/apt (APT_SIGNING_KEY signs it)
+	PYTHON=$(PYTHON) packaging/require.sh $(REPOSITORY_PACKAGES)
+	packaging/repository.sh build/apt build/deb/*.deb
+
+.PHONY: test-deb
+test-deb: deb .venv-dev/installed $(DEBS:%=build/deb-test/%/installed)  ## the packages' life in clean Debians with systemd; needs root
+	for deb in $(DEBS); do $(DEV)/python -m tests.deb $$(cat build/deb/$$deb.built) || exit; done
+
 .PHONY: aws-package
 aws-package: .venv-lock/installed  ## what `aws cloudformation package` uploads, in build/aws
 	cloud_sync/aws/package.sh .venv-lock/bin/uv build/aws
@@ -135,6 +155,16 @@ clean:  ## remove what make made
 	$(PYTHON) -m venv --clear .venv-$*
 	.venv-$*/bin/pip install --require-hashes --only-binary :all: -r $<
 	.venv-$*/bin/pip install --no-deps --no-build-isolation -e .
+	touch $@
+
+build/deb/%.built: requirements/gateway.txt $(DEB_SOURCES) .venv-lock/installed
+	PYTHON=$(PYTHON) packaging/require.sh $(DEB_PACKAGES)
+	packaging/build.sh .venv-lock/bin/uv $(subst _, ,$*) $(@D) >$@.new
+	mv $@.new $@
+
+build/deb-test/%/installed: tests/deb/root.sh requirements/demo.txt .venv-lock/installed
+	PYTHON=$(PYTHON) packaging/require.sh $(TEST_DEB_PACKAGES) $(REPOSITORY_PACKAGES)
+	tests/deb/root.sh .venv-lock/bin/uv $(subst _, ,$*) $(@D)
 	touch $@
 
 build/runtimes/arm64/installed: requirements/gateway.txt tests/runtimes/arm64.sh .venv-lock/installed

@@ -94,6 +94,20 @@ def _restore(parser: argparse.ArgumentParser) -> Run:
     return backup_commands.run
 
 
+def _doctor(parser: argparse.ArgumentParser) -> Run:
+    from gateway import doctor
+
+    doctor.add_arguments(parser)
+    return doctor.run
+
+
+def _prepare_upgrade(parser: argparse.ArgumentParser) -> Run:
+    from gateway import prepare_upgrade
+
+    prepare_upgrade.add_arguments(parser)
+    return prepare_upgrade.run
+
+
 def _ward(add_arguments: Callable[[argparse.ArgumentParser], None]) -> Build:
     def build(parser: argparse.ArgumentParser) -> Run:
         add_arguments(parser)
@@ -119,6 +133,11 @@ COMMANDS: dict[str, tuple[str, Build]] = {
     "model": ("show, verify, install or roll back the beat classifier", _model),
     "backup": ("write all that is stored into one encrypted file, while the gateway runs", _backup),
     "restore": ("put a backup in place of what is stored, which is kept aside", _restore),
+    "doctor": ("check adapter, clock, disk, keys and model, and say what to do", _doctor),
+    "prepare-upgrade": (
+        "copy the database, unless an alarm calls; the package asks",
+        _prepare_upgrade,
+    ),
     "check-config": (f"check a configuration file ({DEFAULT_PATH})", _check_config),
 }
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from gateway import log
@@ -59,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if find_spec("bumble") is None:
+        print(
+            "ecg-gateway demo: no virtual sensors here; `make run` in a checkout", file=sys.stderr
+        )
+        return 1
     log.configure()
     with tempfile.TemporaryDirectory(prefix="ecg-gateway-demo-") as temporary:
         state_directory: Path = arguments.state_directory or Path(temporary)

@@ -9,6 +9,10 @@ is_there() {
         chromium-driver) command -v chromedriver ;;
         dbus) command -v dbus-daemon ;;
         qemu-user) command -v qemu-aarch64 ;;
+        debhelper) command -v dh ;;
+        gnupg) command -v gpg ;;
+        qemu-user-static) command -v qemu-aarch64-static ;;
+        systemd-container) command -v systemd-nspawn ;;
         mosquitto) PATH=$PATH:/usr/sbin command -v mosquitto ;;
         *) command -v "$1" ;;
     esac >/dev/null 2>&1

@@ -1,0 +1,132 @@
+"""A throw-away Debian with systemd as PID 1: an overlay on a clean root, in systemd-nspawn."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+Found = TypeVar("Found")
+
+BOOT_S = 120.0  # arm64 under emulation takes a minute
+HALT_S = 60.0
+LOOK_EACH_S = 0.2
+# Its manager speaks of a running system by this socket.
+MANAGER = "run/systemd/private"
+
+
+class CommandFailed(AssertionError):
+    """A command in the container ended with another status than 0."""
+
+
+class Container:
+    """Runs from `with` to its end, as root; whatever was written inside is gone then.
+
+    It shares the host's network, so that a simulator on the host's loopback can be reached.
+    """
+
+    def __init__(self, root: Path, shared: Sequence[str]) -> None:
+        """`shared` are nspawn's own HOST:INSIDE pairs, read-only inside."""
+        self._root = root
+        self._shared = shared
+        self._temporary = tempfile.TemporaryDirectory(prefix="ecg-gateway-deb-")
+        self.folder = Path(self._temporary.name) / "merged"
+
+    def __enter__(self) -> Container:
+        layers = [self.folder, self.folder.with_name("upper"), self.folder.with_name("work")]
+        for layer in layers:
+            layer.mkdir()
+        options = f"lowerdir={self._root},upperdir={layers[1]},workdir={layers[2]}"
+        _run(["mount", "-t", "overlay", "overlay", "-o", options, str(self.folder)])
+        return self
+
+    def boot(self) -> float:
+        """Start it; give the seconds until systemd answered."""
+        begun_s = time.monotonic()
+        command = ["systemd-nspawn", "--quiet", "--boot", f"--directory={self.folder}"]
+        command += ["--register=no", "--keep-unit", "--console=read-only"]
+        # The gateway asks whether the clock is set; nspawn would forbid the question.
+        command += ["--system-call-filter=adjtimex clock_adjtime"]
+        for pair in ("/etc/hosts", "/etc/resolv.conf", *self._shared):
+            command.append(f"--bind-ro={pair}")
+        self._console = self.folder.with_name("console.log").open("wb")
+        self._nspawn = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=self._console, stderr=subprocess.STDOUT
+        )
+        self._leader = wait_until(self._find_leader, BOOT_S, "systemd did not start")
+        self.run("systemctl", "is-system-running", "--wait", check=False)
+        return time.monotonic() - begun_s
+
+    def pretend_to_be_a_pi(self) -> None:
+        """Under emulation: a processor whose int8 kernels come out right, and its /proc/cpuinfo."""
+        self.run("mount", "--bind", "/srv/cpuinfo", "/proc/cpuinfo")
+        drop_in = self.folder / "etc/systemd/system/service.d/emulated.conf"
+        drop_in.parent.mkdir()
+        # A /proc of its own would show the host's processor again.
+        drop_in.write_text("[Service]\nEnvironment=QEMU_CPU=cortex-a72\nProtectProc=default\n")
+        self.run("systemctl", "daemon-reload")
+
+    def run(
+        self, *command: str, check: bool = True, given: str = "", timeout_s: float = 600.0
+    ) -> str:
+        """What the command printed, errors too; raises CommandFailed if it is to be checked."""
+        done = self.attempt(*command, given=given, timeout_s=timeout_s)
+        if check and done.returncode:
+            raise CommandFailed(f"{' '.join(command)} gave {done.returncode}:\n{done.stdout}")
+        return done.stdout.strip()
+
+    def attempt(
+        self, *command: str, given: str = "", timeout_s: float = 600.0
+    ) -> subprocess.CompletedProcess[str]:
+        enter = ["nsenter", "-t", self._leader, "-m", "-u", "-i", "-n", "-p", "-C", "--"]
+        environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"]
+        environment += ["DEBIAN_FRONTEND=noninteractive", "QEMU_CPU=cortex-a72"]
+        return subprocess.run(
+            [*enter, "env", "-i", *environment, *command],
+            input=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout_s,
+        )
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if hasattr(self, "_nspawn"):
+            self._nspawn.terminate()
+            try:
+                self._nspawn.wait(HALT_S)
+            except subprocess.TimeoutExpired:
+                self._nspawn.kill()
+                self._nspawn.wait()
+            self._console.close()
+        _run(["umount", str(self.folder)])
+        self._temporary.cleanup()
+
+    def _find_leader(self) -> str | None:
+        """nspawn's only child is the container's PID 1."""
+        assert self._nspawn.poll() is None, self.folder.with_name("console.log").read_text()
+        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
+        pids = children.read_text().split()
+        return pids[0] if pids and Path(f"/proc/{pids[0]}/root/{MANAGER}").exists() else None
+
+
+def wait_until(look: Callable[[], Found | None], timeout_s: float, otherwise: str) -> Found:
+    """The first true answer; AssertionError with `otherwise` where none comes in time."""
+    deadline_s = time.monotonic() + timeout_s
+    while not (found := look()):
+        assert time.monotonic() < deadline_s, otherwise
+        time.sleep(LOOK_EACH_S)
+    return found
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True)
