@@ -188,8 +188,8 @@ def test_the_simulator_runs_the_c_core_over_the_virtual_radio(tmp_path: Path) ->
 
     async def scenario() -> None:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.simulator", "--core", "c", "--speed", "60", "--once"),
-            *("--root-keys", str(keys), "--sensor", "00000001:synthetic=normal*40,mtu=100"),
+            *(sys.executable, "-m", "gateway.simulator", "--core", "c", "--speed", "40", "--once"),
+            *("--root-keys", str(keys), "--sensor", "00000001:synthetic=normal*240,mtu=100"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -203,7 +203,7 @@ def test_the_simulator_runs_the_c_core_over_the_virtual_radio(tmp_path: Path) ->
                 assert [(await process.stdout.readline()).decode() for _ in "12"] == ["ok\n"] * 2
                 assert (await process.stdout.readline()).decode() == "done 1\n"
                 assert len(gateway.frames) == 2  # sessions: before the restart, and after it
-                assert sum(map(len, gateway.frames.values())) == 40 * 250 // 187
+                assert sum(map(len, gateway.frames.values())) == 240 * 250 // 187
         finally:
             process.terminate()
             await process.communicate()
