@@ -556,9 +556,14 @@ static int start(void **state)
     return (int)result;
 }
 
+static void event_of(uint8_t type, uint16_t value);
+
 static int stop(void **state)
 {
     (void)state;
+    if (on_event != NULL) {
+        event_of(BLE_GAP_EVENT_DISCONNECT, 0);
+    }
     ecg_sensor_stop(&sensor);
     return (int)depth;
 }
