@@ -14,7 +14,6 @@ from gateway.messages import (
     LEGAL_SAMPLE_RATES_HZ,
     SALT_BYTES,
     SAMPLES_PER_FRAME,
-    DeviceId,
     FrameFlags,
     FrameSequence,
     SessionId,
