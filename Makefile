@@ -29,7 +29,7 @@ DEV = .venv-dev/bin
 
 .PHONY: help
 help:  ## this list
-	@awk -F ':.*## ?' '/^[a-z0-9-]+:.*##/ { printf "make %-19s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ?' '/^[a-z0-9-]+:.*##/ { printf "make %-21s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: .venv-demo/installed  ## start the gateway with virtual sensors: RECORD=wfdb/record SENSORS=4 PORT=8080
