@@ -22,6 +22,7 @@ static struct {
     ecg_outlet_t last;
     size_t longest;
     unsigned messages[3];
+    uint8_t control_types[4]; /* of the first messages on control */
     uint8_t gathered[3][ECG_FRAME_BYTES];
     ecg_reassembler_t reassemblers[3];
 } central;
@@ -40,8 +41,12 @@ static ecg_send_result_t take_value(void *context, ecg_outlet_t outlet, const ui
     central.values++;
     central.last = outlet;
     central.longest = (length > central.longest) ? length : central.longest;
-    central.messages[outlet] +=
-        (ecg_reassembler_push(&central.reassemblers[outlet], value, length, 0) > 0) ? 1u : 0u;
+    if (ecg_reassembler_push(&central.reassemblers[outlet], value, length, 0) > 0) {
+        if (outlet == ECG_ON_CONTROL) {
+            central.control_types[central.messages[outlet] % 4u] = central.gathered[outlet][0];
+        }
+        central.messages[outlet]++;
+    }
     return ECG_SENT;
 }
 
@@ -202,6 +207,8 @@ static void replies_go_first_and_each_piece_waits_for_its_confirmation(void **st
         assert_int_equal(central.values, rounds);
         ecg_link_confirmed(&ecg_link);
     }
+    assert_int_equal(central.control_types[0], ECG_ANSWER);
+    assert_int_equal(central.control_types[1], ECG_HELD_REPORT);
     assert_int_equal(central.messages[ECG_ON_FRAMES], 0);
     ecg_link_pump(&ecg_link, 100000);
     assert_int_equal(central.messages[ECG_ON_FRAMES], 3);
