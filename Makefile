@@ -2,6 +2,7 @@ PYTHON ?= python3
 PORT ?= 8080
 SENSORS ?= 1
 RECORD ?=
+SOAK ?=
 ECG_DATA ?= ../shared/data
 
 # What a command needs beyond Python: Debian packages that packaging/require.sh finds or installs.
@@ -44,11 +45,12 @@ test-packages:
 	PYTHON=$(PYTHON) packaging/require.sh $(TEST_PACKAGES)
 
 .PHONY: lint
-lint: .venv-dev/installed  ## format, lint, types, import contracts
+lint: .venv-dev/installed  ## format, lint, types, import contracts, the AWS template
 	$(DEV)/ruff format --check .
 	$(DEV)/ruff check .
 	$(DEV)/mypy
 	$(DEV)/lint-imports
+	$(DEV)/cfn-lint cloud_sync/aws/template.yaml
 
 .PHONY: format
 format: .venv-dev/installed  ## format the code and mend what ruff can
@@ -71,6 +73,15 @@ ec57: .venv-dev/installed  ## beats, runs, episodes and heart rate by the rules 
 .PHONY: score-alarms
 score-alarms: .venv-dev/installed  ## true and false alarms: Challenge 2015, vfdb, MIT-BIH (needs ECG_DATA)
 	$(DEV)/python -m tests.accuracy.score_alarms
+
+# make soak-cloud SOAK="--hours 6 --kills 20" is a short one; it mounts a tmpfs to fill it.
+.PHONY: soak-cloud
+soak-cloud: test-packages .venv-dev/installed  ## a week offline and back to the cloud: kills, a full disk, a bad link
+	$(if $(filter 0,$(shell id -u)),,unshare -rm) $(DEV)/python -m tests.soak_cloud $(SOAK)
+
+.PHONY: test-streaming
+test-streaming: .venv-dev/installed  ## 1,000 made-up streams through all stages, however they are cut
+	STREAMS=1000 $(DEV)/python -m pytest --timeout=600 tests/pipeline/test_any_stream.py
 
 .PHONY: test-runtimes
 test-runtimes: .venv-dev/installed $(RUNTIMES)  ## the same labels on arm64 and tflite-runtime (needs ECG_DATA)
@@ -116,6 +127,10 @@ report: .venv-dev/installed  ## draw the pictures of model/README.md anew (needs
 .PHONY: recordings
 recordings: .venv-demo/installed  ## download the recordings of real ECG that tests want into ECG_DATA
 	.venv-demo/bin/python -m tests.recordings $(ECG_DATA)
+
+.PHONY: aws-package
+aws-package: .venv-lock/installed  ## what `aws cloudformation package` uploads, in build/aws
+	cloud_sync/aws/package.sh .venv-lock/bin/uv build/aws
 
 .PHONY: lock
 lock: .venv-lock/installed  ## upgrade every dependency and write the lock files anew

@@ -1,4 +1,4 @@
-"""ecg-cloud-sync run | status: takes the gateway's outbox to an MQTT broker."""
+"""ecg-cloud-sync run | status | quarantine | provision | renew: the outbox to an MQTT broker."""
 
 from __future__ import annotations
 
@@ -6,42 +6,34 @@ import argparse
 import asyncio
 import fcntl
 import logging
-import os
-import random
-import signal
 import sqlite3
-import ssl
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from cloud_sync.backoff import delays
-from cloud_sync.config import CloudSyncConfig, ConfigError, load_config
-from cloud_sync.delivered import DeliveryLog, Outcome
-from cloud_sync.mqtt import MqttPublisher
-from cloud_sync.ports import Lane, Outbox, OutboxRow, OutboxVersion
-from cloud_sync.sd_notify import sd_notify
-from cloud_sync.tls import tls_context
-from cloud_sync.uploader import Uploader
+from cloud_sync.config import CloudSyncConfig, load_config
+from cloud_sync.daemon import DATABASE_FILE, upload
+from cloud_sync.delivered import DeliveryLog
+from cloud_sync.lanes import Lane
+from cloud_sync.ports import OutboxRow, OutboxVersion
+from cloud_sync.provision_command import add_commands
+from cloud_sync.schema import open_database
+from cloud_sync.status import road_status, status_json, status_text
+from cloud_sync.toml_section import ConfigError
 from gateway.store.outbox import Lane as GatewayLane
 from gateway.store.outbox import OutboxReader
 
 EX_OK = 0
-EX_SOFTWARE = 70  # sysexits.h: our own fault
+EX_FAILED = 1
 EX_TEMPFAIL = 75  # sysexits.h: another instance runs
 EX_CONFIG = 78  # sysexits.h; systemd does not restart on it
 PRIMARY_CODE = 0xFF  # SQLite's extended result codes hold the primary one in the low byte
-DELIVERED_FILE = "delivered.sqlite3"
 DEFAULT_CONFIG = Path("/etc/ecg-gateway/cloud-sync.toml")
-STATUS_PAGE = 500  # rows that `status` holds at a time
-STATUS_REFUSED = 10  # refused messages that `status` names
-
-_log = logging.getLogger("cloud_sync")
+LISTED = 1000  # refused messages that `quarantine list` names
 
 
 class AnotherInstance(Exception):
@@ -91,6 +83,13 @@ class GatewayOutbox:
             for row in rows
         ]
 
+    def frames(
+        self, device: str, boot_id: int, salt: bytes, first: int, last: int
+    ) -> Sequence[tuple[int, bytes]]:
+        if self._open is None:
+            return ()
+        return self._open.reader.frames(device, boot_id, salt, first, last)
+
     def close(self) -> None:
         if self._open is not None:
             self._open.close()
@@ -104,90 +103,50 @@ class GatewayOutbox:
         return self._open
 
 
-def run(config: CloudSyncConfig) -> int:
+def run(config: CloudSyncConfig, _options: argparse.Namespace) -> int:
     """Upload until SIGTERM or SIGINT."""
-    tls = None if config.mqtt.tls is None else tls_context(config.mqtt.tls)
     _make_state_directory(config.state_directory)
     with (
         single_instance(config.state_directory / "lock"),
-        closing(DeliveryLog(config.state_directory / DELIVERED_FILE)) as delivery_log,
         closing(GatewayOutbox(config.outbox)) as outbox,
     ):
-        asyncio.run(_upload(config, tls, outbox, delivery_log))
+        asyncio.run(upload(config, outbox))
     return EX_OK
 
 
-async def _upload(
-    config: CloudSyncConfig,
-    tls: ssl.SSLContext | None,
-    outbox: Outbox,
-    delivery_log: DeliveryLog,
-) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_end_process)
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stop.set)
-    publisher = MqttPublisher(config.mqtt, f"ecg-{config.gateway_id}", tls)
-    uploader = Uploader(
-        config.gateway_id,
-        outbox,
-        publisher,
-        delivery_log,
-        new_backoff=lambda: delays(random.random),
-        monotonic=time.monotonic,
-        unix_time=time.time,
-    )
-    sd_notify(os.environ, "READY=1")
-    broker = config.mqtt
-    _log.info("started gateway=%s broker=%s:%s", config.gateway_id, broker.host, broker.port)
-    try:
-        await uploader.run(stop, lambda: sd_notify(os.environ, "WATCHDOG=1"))
-    finally:
-        sd_notify(os.environ, "STOPPING=1")
-        await publisher.close()
-    _log.info("stopped")
+def status(config: CloudSyncConfig, options: argparse.Namespace) -> int:
+    """Print what waits, what was delivered, how long the rest will take, and how the link is."""
+    with closing(GatewayOutbox(config.outbox)) as outbox:
+        told = road_status(config, outbox, time.time())
+    print(status_json(told) if options.json else status_text(told))
+    return EX_OK
 
 
-def _end_process(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A fault of our own in a callback: systemd starts us again, from what is on disk."""
-    _log.critical("%s", context["message"], exc_info=context.get("exception"))
-    os._exit(EX_SOFTWARE)
-
-
-def status(config: CloudSyncConfig) -> int:
-    """Print what waits, what was delivered, and what was set aside and why."""
-    log_file = config.state_directory / DELIVERED_FILE
-    if not log_file.exists():
-        print(f"{log_file} is not there: nothing was delivered yet")
+def quarantine(config: CloudSyncConfig, options: argparse.Namespace) -> int:
+    """Messages that will never pass as they are: list them, send them again, or give them up."""
+    path = config.state_directory / DATABASE_FILE
+    if not path.exists():
+        print("nothing was ever set aside")
         return EX_OK
-    with (
-        closing(DeliveryLog(log_file)) as delivery_log,
-        closing(GatewayOutbox(config.outbox)) as outbox,
-    ):
-        if outbox.version() is None:
-            print(
-                f"{config.outbox} is not open: the gateway does not run, its rows are not counted"
-            )
-        print(f"{'lane':10}{'waiting':>9}{'oldest':>10}{'delivered':>11}{'set aside':>11}")
-        for lane in Lane:
-            waiting = list(_waiting(lane, outbox, delivery_log))
-            oldest = f"{time.time() - min(waiting):.0f} s" if waiting else "—"
-            delivered = delivery_log.count(lane, Outcome.DELIVERED)
-            refused = delivery_log.count(lane, Outcome.REFUSED)
-            print(f"{lane:10}{len(waiting):9}{oldest:>10}{delivered:11}{refused:11}")
-        for end in delivery_log.refused(STATUS_REFUSED):
-            print(f"set aside: {end.lane} {end.message_id}: {end.reason}")
-    return EX_OK
+    engine = open_database(path)
+    try:
+        return _quarantine(DeliveryLog(engine), options)
+    finally:
+        engine.dispose()
 
 
-def _waiting(lane: Lane, outbox: Outbox, delivery_log: DeliveryLog) -> Iterator[float]:
-    """When each row that is neither delivered nor set aside was made, in Unix time."""
-    after_id = 0
-    while rows := outbox.pending(lane, after_id, STATUS_PAGE):
-        after_id = rows[-1].id
-        settled = delivery_log.settled(row.message_id for row in rows)
-        yield from (row.created_s for row in rows if row.message_id not in settled)
+def _quarantine(log: DeliveryLog, options: argparse.Namespace) -> int:
+    if options.action == "list":
+        for end in log.refused(LISTED):
+            print(f"{end.message_id}  {end.lane:9} {end.reason}")
+        return EX_OK
+    if bool(options.ids) == options.all:
+        print("ecg-cloud-sync: name messages, or --all", file=sys.stderr)
+        return EX_FAILED
+    change = log.retry if options.action == "retry" else log.drop
+    changed = change(None if options.all else options.ids)
+    print(f"{changed} {'will be sent again' if options.action == 'retry' else 'given up'}")
+    return EX_OK if changed or options.all else EX_FAILED
 
 
 def _make_state_directory(path: Path) -> None:
@@ -208,18 +167,31 @@ def single_instance(path: Path) -> Iterator[None]:
         yield
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ecg-cloud-sync", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for command in (run, status):
+    for command in (run, status, quarantine):
         subparser = commands.add_parser(command.__name__, help=command.__doc__)
         subparser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
-        subparser.set_defaults(command=command)
-    chosen = parser.parse_args(arguments)
+        subparser.set_defaults(command=command, perform=None)
+        if command is status:
+            subparser.add_argument("--json", action="store_true", help="for a program to read")
+        if command is quarantine:
+            subparser.add_argument("action", choices=("list", "retry", "drop"))
+            subparser.add_argument("ids", nargs="*", metavar="ID", help="as `list` names them")
+            subparser.add_argument("--all", action="store_true", help="all that were set aside")
+    add_commands(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    chosen = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     try:
+        if chosen.perform is not None:  # before there is a certificate, no configuration is whole
+            return int(chosen.perform(chosen))
         config = load_config(chosen.config)
-        return int(chosen.command(config))
+        return int(chosen.command(config, chosen))
     except ConfigError as error:
         print(f"ecg-cloud-sync: {error}", file=sys.stderr)
         return EX_CONFIG

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-import difflib
+import enum
 import ipaddress
 import re
 import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from cloud_sync.link_policy import LinkPolicy, Window, parse_window
+from cloud_sync.toml_section import ConfigError, Section
 
 GATEWAY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # one level of a topic, and an AWS thing name
 KEEP_ALIVE_S = (30, 1200)  # what AWS IoT Core honours; other brokers take it too
 PORTS = (1, 65535)
+BYTES_A_DAY = (1_000_000, 2**40)  # below a megabyte a day the handshakes alone would not fit
+TOPIC_ARN = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}")
 DEFAULT_OUTBOX = "/var/lib/ecg-gateway/gateway.sqlite3"
 DEFAULT_STATE_DIRECTORY = "/var/lib/ecg-cloud-sync"
 
 
-class ConfigError(Exception):
-    """The configuration can't be used; the text says where, and what to write instead."""
+class Provider(enum.StrEnum):
+    """AWS IoT Core's rules acknowledge each alarm; for any other broker its PUBACK must do."""
+
+    AWS = "aws"
+    MQTT = "mqtt"
+
+
+class WaveformPolicy(enum.StrEnum):
+    """Which sealed frames go to the cloud; a request is always served."""
+
+    REQUEST = "request"
+    ALARMS = "alarms"  # and the minutes around each alarm
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +47,14 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP proxy that opens tunnels (CONNECT)."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class MqttConfig:
     """[mqtt]: the broker. `tls` is None only for a broker on this machine."""
 
@@ -38,12 +62,29 @@ class MqttConfig:
     port: int = 8883
     keep_alive_s: int = 60
     tls: TlsFiles | None = None
+    proxy: Proxy | None = None
+    needs_subscriber: bool = False  # PUBACK "no matching subscribers" is no delivery
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeConfig:
+    """[notices]: where an alarm goes that the cloud does not acknowledge."""
+
+    region: str
+    topic_arn: str
+    endpoint: str  # of SNS, an URL
+    credentials_endpoint: str  # host, or host:port
+    role_alias: str
 
 
 @dataclass(frozen=True, slots=True)
 class CloudSyncConfig:
     gateway_id: str
+    provider: Provider
     mqtt: MqttConfig
+    notices: NoticeConfig | None
+    link: LinkPolicy
+    waveforms: WaveformPolicy
     outbox: Path  # the gateway's database
     state_directory: Path
 
@@ -52,80 +93,35 @@ def load_config(path: Path) -> CloudSyncConfig:
     """Raises ConfigError; every text starts with the file's name."""
     try:
         document = tomllib.loads(path.read_text("utf-8"))
-        return _cloud_sync(_Section("", document))
+        return _cloud_sync(Section("", document))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (ConfigError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
-class _Section:
-    """One table of the file; each value is taken once, and what is left over is unknown."""
-
-    def __init__(self, name: str, values: dict[str, object]) -> None:
-        self._name = name
-        self._values = values
-
-    def at(self, key: str) -> str:
-        return f"{self._name}.{key}" if self._name else key
-
-    def only(self, keys: Iterable[str]) -> None:
-        known = list(keys)
-        for key in self._values:
-            if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
-                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-                raise ConfigError(f"{self.at(key)} is not known; {hint}")
-
-    def section(self, key: str) -> _Section:
-        value = self._values.get(key, {})
-        if not isinstance(value, dict):
-            raise ConfigError(f"{key} = {value!r} must be a table: [{key}]")
-        return _Section(self.at(key), value)
-
-    def text(self, key: str, default: str | None = None) -> str:
-        value = self._values.get(key, default)
-        if value is None:
-            raise ConfigError(f"{self.at(key)} is missing")
-        if not isinstance(value, str) or not value:
-            raise ConfigError(f'{self.at(key)} = {value!r} must be a text in "quotes"')
-        return value
-
-    def number(self, key: str, default: int, allowed: tuple[int, int]) -> int:
-        value = self._values.get(key, default)
-        low, high = allowed
-        if type(value) is not int or not low <= value <= high:
-            raise ConfigError(f"{self.at(key)} = {value!r} must be a number from {low} to {high}")
-        return value
-
-    def switch(self, key: str, default: bool) -> bool:
-        value = self._values.get(key, default)
-        if not isinstance(value, bool):
-            raise ConfigError(f"{self.at(key)} = {value!r} must be true or false")
-        return value
-
-    def file(self, key: str) -> Path:
-        path = Path(self.text(key))
-        if not path.is_file():
-            raise ConfigError(f'{self.at(key)} = "{path}": there is no such file')
-        return path
-
-
-def _cloud_sync(section: _Section) -> CloudSyncConfig:
-    section.only(["gateway_id", "outbox", "state_directory", "mqtt"])
+def _cloud_sync(section: Section) -> CloudSyncConfig:
+    tables = ["mqtt", "notices", "link", "waveforms"]
+    section.only(["gateway_id", "provider", "outbox", "state_directory", *tables])
     gateway_id = section.text("gateway_id")
     if not GATEWAY_ID.fullmatch(gateway_id):
         raise ConfigError(f'gateway_id = "{gateway_id}" must be 1 to 64 of A–Z a–z 0–9 _ -')
+    provider = Provider(section.one_of("provider", Provider.MQTT, Provider))
     return CloudSyncConfig(
         gateway_id,
-        _mqtt(section.section("mqtt")),
+        provider,
+        _mqtt(section.section("mqtt"), provider),
+        _notices(section.section("notices"), provider) if section.given("notices") else None,
+        _link(section.section("link")),
+        _waveforms(section.section("waveforms")),
         Path(section.text("outbox", DEFAULT_OUTBOX)),
         Path(section.text("state_directory", DEFAULT_STATE_DIRECTORY)),
     )
 
 
-def _mqtt(section: _Section) -> MqttConfig:
-    section.only(["host", "port", "keep_alive_s", "tls", "ca_file", "certificate_file", "key_file"])
+def _mqtt(section: Section, provider: Provider) -> MqttConfig:
+    files = ["ca_file", "certificate_file", "key_file"]
+    section.only(["host", "port", "keep_alive_s", "proxy", "tls", *files])
     host = section.text("host")
     tls = section.switch("tls", True)
     if not tls and not is_loopback(host):
@@ -138,13 +134,70 @@ def _mqtt(section: _Section) -> MqttConfig:
         section.number("port", 8883 if tls else 1883, PORTS),
         section.number("keep_alive_s", 60, KEEP_ALIVE_S),
         _tls_files(section) if tls else None,
+        _proxy(section) if section.given("proxy") else None,
+        needs_subscriber=provider is Provider.AWS,
     )
 
 
-def _tls_files(section: _Section) -> TlsFiles:
+def _tls_files(section: Section) -> TlsFiles:
     return TlsFiles(
         section.file("ca_file"), section.file("certificate_file"), section.file("key_file")
     )
+
+
+def _proxy(section: Section) -> Proxy:
+    url = section.text("proxy")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if host is None or port is None or url != f"http://{parts.netloc}" or "@" in parts.netloc:
+        raise ConfigError(f'{section.at("proxy")} = "{url}" must be http://HOST:PORT')
+    return Proxy(host, port)
+
+
+def _notices(section: Section, provider: Provider) -> NoticeConfig:
+    section.only(["region", "topic_arn", "endpoint", "credentials_endpoint", "role_alias"])
+    if provider is not Provider.AWS:
+        raise ConfigError('[notices] go through SNS and need provider = "aws"')
+    topic_arn = section.text("topic_arn")
+    if not TOPIC_ARN.fullmatch(topic_arn):
+        raise ConfigError(f'notices.topic_arn = "{topic_arn}" must be arn:aws:sns:REGION:ID:NAME')
+    region = section.text("region", topic_arn.split(":")[3])
+    endpoint = section.text("endpoint", f"https://sns.{region}.amazonaws.com")
+    url = urlsplit(endpoint)
+    if url.scheme != "https" and not is_loopback(url.hostname or ""):
+        raise ConfigError(f'notices.endpoint = "{endpoint}" must begin with https://')
+    return NoticeConfig(
+        region,
+        topic_arn,
+        endpoint,
+        section.text("credentials_endpoint"),
+        section.text("role_alias"),
+    )
+
+
+def _link(section: Section) -> LinkPolicy:
+    section.only(["policy", "windows", "bytes_a_day"])
+    windows = tuple(_window(section, text) for text in section.texts("windows"))
+    metered = section.one_of("policy", "always", ("always", "windows")) == "windows"
+    if metered != bool(windows):
+        raise ConfigError('link.windows = ["22:00-05:00"] belongs to link.policy = "windows"')
+    cap = section.number("bytes_a_day", 0, BYTES_A_DAY) if section.given("bytes_a_day") else None
+    return LinkPolicy(windows, cap)
+
+
+def _window(section: Section, text: str) -> Window:
+    window = parse_window(text)
+    if window is None:
+        raise ConfigError(f'{section.at("windows")}: "{text}" must be like "22:00-05:00"')
+    return window
+
+
+def _waveforms(section: Section) -> WaveformPolicy:
+    section.only(["policy"])
+    return WaveformPolicy(section.one_of("policy", WaveformPolicy.REQUEST, WaveformPolicy))
 
 
 def is_loopback(host: str) -> bool:

@@ -1,11 +1,8 @@
-"""What became of each outbox row: the small database that is the cloud side's own.
+"""What became of each outbox row.
 
-The gateway reads the table `settled` to prune its outbox, so it is a contract between the two:
-a row is named by its message id, and only what was `delivered` may be pruned.
-
-WAL with synchronous=NORMAL: a killed process loses nothing. A power cut may undo the last
-commits, and those messages go out again under the same message id; that spares the SD card a
-sync for each acknowledgement.
+The gateway reads the table `settled` to prune its outbox, so it is a contract between the two
+(docs/cloud.md): a row is named by its message id, and only what was `delivered` or `dropped` may be
+pruned.
 """
 
 from __future__ import annotations
@@ -13,43 +10,17 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    create_engine,
-    delete,
-    event,
-    func,
-    select,
-)
+from sqlalchemy import ColumnElement, Engine, delete, func, select, text, update
 from sqlalchemy.dialects.sqlite import insert
 
-_metadata = MetaData()
-_settled = Table(
-    "settled",
-    _metadata,
-    Column("message_id", String, primary_key=True),
-    Column("lane", String, nullable=False),
-    Column("outbox_id", Integer, nullable=False),
-    Column("outcome", String, nullable=False),
-    Column("settled_at_s", Float, nullable=False),
-    Column("reason", String),
-    Index("settled_by_row", "lane", "outcome", "outbox_id"),
-    sqlite_with_rowid=False,
-)
+from cloud_sync.schema import alarm_road, settled
 
 
 class Outcome(enum.StrEnum):
     DELIVERED = "delivered"
-    REFUSED = "refused"
+    REFUSED = "refused"  # waits in quarantine for a person
+    DROPPED = "dropped"  # a person has given it up
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,38 +38,49 @@ class Settlement:
 class DeliveryLog:
     """Rows that were delivered or refused, on disk."""
 
-    def __init__(self, path: Path) -> None:
-        self._engine = create_engine(f"sqlite:///{path}")
-        event.listen(self._engine, "connect", _on_connect)
-        _metadata.create_all(self._engine)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
         """Note what became of these rows, at least one, in one transaction."""
-        replace = insert(_settled).prefix_with("OR REPLACE")
+        replace = insert(settled).prefix_with("OR REPLACE")
+        came = [end for end in settlements if end.outcome is Outcome.DELIVERED]
         with self._engine.begin() as connection:
             connection.execute(replace, [asdict(settlement) for settlement in settlements])
+            if came:
+                here = alarm_road.c.message_id.in_([end.message_id for end in came])
+                connection.execute(
+                    update(alarm_road)
+                    .where(here, alarm_road.c.in_cloud_s.is_(None))
+                    .values(in_cloud_s=came[-1].settled_at_s)
+                )
+
+    def changed_elsewhere(self) -> int:
+        """Another number after each commit of another process: a person's word on quarantine."""
+        with self._engine.connect() as connection:
+            return int(connection.execute(text("PRAGMA data_version")).scalar_one())
 
     def settled(self, message_ids: Iterable[str]) -> frozenset[str]:
         """Those of the messages that were delivered or refused before."""
-        query = select(_settled.c.message_id).where(_settled.c.message_id.in_(message_ids))
+        query = select(settled.c.message_id).where(settled.c.message_id.in_(message_ids))
         with self._engine.connect() as connection:
             return frozenset(connection.execute(query).scalars())
 
     def forget_below(self, lane: str, outbox_id: int) -> None:
         """Drop what was delivered of rows that have left the outbox: it keeps this file small."""
         gone = (
-            (_settled.c.lane == lane)
-            & (_settled.c.outcome == Outcome.DELIVERED)
-            & (_settled.c.outbox_id < outbox_id)
+            (settled.c.lane == lane)
+            & (settled.c.outcome == Outcome.DELIVERED)
+            & (settled.c.outbox_id < outbox_id)
         )
         with self._engine.begin() as connection:
-            connection.execute(delete(_settled).where(gone))
+            connection.execute(delete(settled).where(gone))
 
     def count(self, lane: str, outcome: Outcome) -> int:
         query = (
             select(func.count())
-            .select_from(_settled)
-            .where((_settled.c.lane == lane) & (_settled.c.outcome == outcome))
+            .select_from(settled)
+            .where((settled.c.lane == lane) & (settled.c.outcome == outcome))
         )
         with self._engine.connect() as connection:
             return connection.execute(query).scalar_one()
@@ -106,9 +88,9 @@ class DeliveryLog:
     def refused(self, limit: int) -> list[Settlement]:
         """The latest refused rows with their reasons, newest first."""
         query = (
-            select(_settled)
-            .where(_settled.c.outcome == Outcome.REFUSED)
-            .order_by(_settled.c.settled_at_s.desc())
+            select(settled)
+            .where(settled.c.outcome == Outcome.REFUSED)
+            .order_by(settled.c.settled_at_s.desc())
             .limit(limit)
         )
         with self._engine.connect() as connection:
@@ -117,11 +99,29 @@ class DeliveryLog:
                 for row in connection.execute(query).mappings()
             ]
 
-    def close(self) -> None:
-        self._engine.dispose()
+    def retry(self, message_ids: Sequence[str] | None) -> int:
+        """Forget that these, or all, were refused: the daemon sends them again. How many."""
+        with self._engine.begin() as connection:
+            return connection.execute(delete(settled).where(_refused(message_ids))).rowcount
+
+    def drop(self, message_ids: Sequence[str] | None) -> int:
+        """Give these, or all refused ones, up for good; the gateway may forget them. How many."""
+        dropped = update(settled).where(_refused(message_ids)).values(outcome=Outcome.DROPPED)
+        with self._engine.begin() as connection:
+            return connection.execute(dropped).rowcount
+
+    def latest_deliveries(self, limit: int) -> list[float]:
+        """When the last ones were delivered, in Unix time, oldest first."""
+        times = (
+            select(settled.c.settled_at_s)
+            .where(settled.c.outcome == Outcome.DELIVERED)
+            .order_by(settled.c.settled_at_s.desc())
+            .limit(limit)
+        )
+        with self._engine.connect() as connection:
+            return sorted(connection.execute(times).scalars())
 
 
-def _on_connect(connection: Any, _record: Any) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA busy_timeout=5000")  # the gateway reads this file to prune
+def _refused(message_ids: Sequence[str] | None) -> ColumnElement[bool]:
+    refused = settled.c.outcome == Outcome.REFUSED
+    return refused if message_ids is None else refused & settled.c.message_id.in_(message_ids)

@@ -1,11 +1,14 @@
-"""One outbox row as one MQTT message."""
+"""One outbox row as one MQTT message (docs/cloud.md). Pure, but for the frames it is given."""
 
 from __future__ import annotations
 
 import json
 
+from cloud_sync.lanes import Lane
 from cloud_sync.ports import Envelope, OutboxRow
+from cloud_sync.stretches import Frames, NotAStretch, Stretch, cbor_batch, strip_json
 
+VERSION = 1
 MAX_PAYLOAD_BYTES = 100_000  # AWS IoT Core takes 128 KiB of payload; brokers' own caps lie around
 
 
@@ -13,30 +16,69 @@ class EnvelopeRefused(Exception):
     """The row can't become a message; the text is the reason."""
 
 
-def seal_envelope(gateway_id: str, row: OutboxRow) -> Envelope:
-    """The row's JSON object on topic `ecg/<gateway id>/<lane>`, at most 100,000 bytes in UTF-8.
+def seal_envelope(gateway_id: str, row: OutboxRow, frames: Frames) -> Envelope:
+    """The message on its topic, at most 100,000 bytes.
 
-    It gains the members `id` (the row's message id, the same in each repeat), `gateway`, `lane`,
-    `kind`, `created_s` (Unix time) and `number`, which grows within the lane, for receivers that
-    want the gateway's order.
-    Raises EnvelopeRefused where the payload is no JSON object, or the whole is too large.
+    An alarm's `strip` gets its frames; waveforms are CBOR, all else is JSON in UTF-8.
+    Raises EnvelopeRefused where the payload does not say what it must, or the whole is too large.
     """
     _require_size(len(row.payload))  # before anything is parsed; a character is at least one byte
+    topic = f"ecg/{gateway_id}/{row.lane}"
     try:
-        message = _json_object(row.payload) | {
-            "id": row.message_id,
-            "gateway": gateway_id,
-            "lane": row.lane,
-            "kind": row.kind,
-            "created_s": row.created_s,
-            "number": row.id,
-        }
-        text = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        payload = text.encode()
+        if row.lane is Lane.WAVEFORM:
+            topic = f"{topic}/{row.message_id}"
+            payload = _waveform(gateway_id, row, frames)
+        else:
+            payload = _json_message(gateway_id, row, frames)
     except (ValueError, RecursionError) as error:
-        raise EnvelopeRefused(f"the payload is not a JSON object: {error}") from error
+        raise EnvelopeRefused(f"the payload is not what it should be: {error}") from error
     _require_size(len(payload))
-    return Envelope(f"ecg/{gateway_id}/{row.lane}", payload, row.message_id)
+    return Envelope(topic, payload, row.message_id)
+
+
+def _json_message(gateway_id: str, row: OutboxRow, frames: Frames) -> bytes:
+    body = _json_object(row.payload)
+    if row.lane is Lane.ALARM and body.get("strip") is not None:
+        body["strip"] = _strip(body, frames)
+    message = body | {
+        "id": row.message_id,
+        "gateway": gateway_id,
+        "lane": row.lane,
+        "kind": row.kind,
+        "created_s": row.created_s,
+        "number": row.id,
+    }
+    text = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode()
+
+
+def _strip(body: dict[str, object], frames: Frames) -> dict[str, object] | None:
+    """None where its frames can't be told: the alarm goes all the same."""
+    strip = body["strip"]
+    if not isinstance(strip, dict):
+        return None
+    try:
+        stretch = Stretch.of(body | strip)
+    except NotAStretch:
+        return None
+    return strip_json(stretch, strip.get("sample_rate_hz"), stretch.read(frames))
+
+
+def _waveform(gateway_id: str, row: OutboxRow, frames: Frames) -> bytes:
+    stretch = Stretch.of(_json_object(row.payload))
+    found = stretch.read(frames)
+    if not found:
+        raise ValueError("none of these frames is stored any more")
+    head = {
+        "version": VERSION,
+        "id": row.message_id,
+        "gateway": gateway_id,
+        "lane": str(row.lane),
+        "kind": row.kind,
+        "created_s": row.created_s,
+        "number": row.id,
+    }
+    return cbor_batch(head, stretch, found)
 
 
 def _json_object(payload: str) -> dict[str, object]:

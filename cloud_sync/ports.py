@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-
-class Lane(enum.StrEnum):
-    """The outbox's lanes, in the order in which they are served."""
-
-    ALARM = "alarm"
-    SUMMARY = "summary"
-    WAVEFORM = "waveform"
+from cloud_sync.lanes import Lane
+from cloud_sync.presence import Presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +33,7 @@ class OutboxVersion:
 
     file: int
     commit: int
+    jobs: int = 0  # another one when there is a waveform more to send
 
 
 class Outbox(Protocol):
@@ -53,6 +48,16 @@ class Outbox(Protocol):
         ...
 
 
+class FrameOutbox(Outbox, Protocol):
+    """The outbox, and the gateway's sealed frames behind it."""
+
+    def frames(
+        self, device: str, boot_id: int, salt: bytes, first: int, last: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """Sequence and sealed bytes of what is stored from `first` to `last`, both included."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """One message as it goes on the wire; a receiver drops a repeat by its `message_id`."""
@@ -64,18 +69,20 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The broker has acknowledged the message."""
+    """The broker has acknowledged the message. What a rule behind it did is another question."""
 
 
 @dataclass(frozen=True, slots=True)
 class TryLater:
     """Not now; the same message may well pass later.
 
-    `unanswered` says that the message went out and the connection ended without a word on it.
+    `unanswered` says that the message went out and the connection ended without a word on it;
+    `lane_only` that the link is well and only this lane's messages have nowhere to go.
     """
 
     reason: str
     unanswered: bool = False
+    lane_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +100,13 @@ class Publisher(Protocol):
 
     async def publish(self, envelope: Envelope) -> Answer: ...
 
-    async def close(self) -> None: ...
+    async def announce(self) -> Answer:
+        """Say that we live; connects where there is no connection."""
+        ...
+
+    @property
+    def connected(self) -> bool: ...
+
+    async def close(self, farewell: Presence = Presence.STOPPED) -> None:
+        """End the connection in order; the next publish makes a new one."""
+        ...

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import ssl
 
-from cloud_sync.config import ConfigError, TlsFiles
+from cloud_sync.config import TlsFiles
+from cloud_sync.toml_section import ConfigError
+
+ALPN_PORT = 443  # where AWS IoT Core tells MQTT from HTTPS by ALPN
+ALPN_MQTT = "x-amzn-mqtt-ca"  # MQTT with a client certificate
+
+
+def mqtt_tls_context(files: TlsFiles, port: int) -> ssl.SSLContext:
+    """As `tls_context`, and with AWS's name for MQTT where the port does not say it."""
+    context = tls_context(files)
+    if port == ALPN_PORT:
+        context.set_alpn_protocols([ALPN_MQTT])
+    return context
 
 
 def tls_context(files: TlsFiles) -> ssl.SSLContext:

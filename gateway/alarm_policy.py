@@ -21,6 +21,7 @@ PRIORITY = {
     AlarmKind.ATRIAL_FIBRILLATION: AlarmPriority.LOW,
     AlarmKind.ABNORMAL_BURDEN: AlarmPriority.LOW,
     AlarmKind.ABNORMAL_BEAT: AlarmPriority.LOW,
+    AlarmKind.PACED_RHYTHM: AlarmPriority.LOW,
     AlarmKind.SENSOR_SILENT: AlarmPriority.MEDIUM,
     AlarmKind.LEAD_OFF: AlarmPriority.MEDIUM,
     AlarmKind.POOR_SIGNAL: AlarmPriority.LOW,
@@ -53,6 +54,7 @@ AGGREGATED = frozenset(
         AlarmKind.SUPRAVENTRICULAR_TACHYCARDIA,
         AlarmKind.ATRIAL_FIBRILLATION,
         AlarmKind.ABNORMAL_BEAT,
+        AlarmKind.PACED_RHYTHM,
     }
 )
 AGGREGATED_S = 60.0  # long enough to be seen, and the refractory time of a repeat

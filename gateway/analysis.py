@@ -51,6 +51,11 @@ class LiveAnalysis:
         """Seconds of signal since the state was last saved."""
         return self._unsaved_samples / self._sample_rate_hz
 
+    def change_limits(self, limits: AlarmLimits) -> None:
+        """Judge by these from the next sample on."""
+        self._limits = limits
+        self._pipeline.change_limits(limits)
+
     def push(self, items: Sequence[SampleBlock | Gap]) -> Findings:
         """The findings that these items complete. A leading or a long gap is not pushed through."""
         found = [self._push(item) for item in items]

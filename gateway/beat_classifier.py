@@ -31,6 +31,7 @@ from gateway.messages import (
 MAX_CARD_BYTES = 65_536  # a card is about 8 KB; anything larger is not a card
 USUAL_BEAT_SPAN = "usual beat span"
 INPUTS = ("waveforms", "rr_features")
+WAVEFORMS = 3  # the beat, the usual one and the late one
 QRS = slice(R_POSITION - 30, R_POSITION + 30)  # ± 0.24 s: the widest QRS complex, and no P or T
 LEAST_SPAN_UV = 20.0  # four steps of the sensor: what is smaller is no beat, whatever the gain
 WAVEFORM_LIMIT = 1.5  # spans; a higher peak is cut off so that the P wave keeps int8 steps
@@ -83,6 +84,7 @@ class ModelCard:
     temperature: float  # what the logits are divided by, and what is then added to each,
     class_biases: tuple[float, ...]  # to make probabilities of them
     abnormal_threshold: float  # p_abnormal from which on a beat is not N
+    supraventricular_threshold: float  # p(S) from which on any other beat is S
     split: dict[str, list[str]]  # part -> records
     training: dict[str, str]  # data source, command, commit, seed, versions
     scores: tuple[Score, ...]
@@ -125,7 +127,8 @@ class ModelCard:
             "labels name a class twice, or not N",
         )
         _require(len(self.labels) >= 2, "labels name no abnormal class")
-        _require(0.0 < self.abnormal_threshold < 1.0, "abnormal_threshold is not within 0–1")
+        for name in ("abnormal_threshold", "supraventricular_threshold"):
+            _require(0.0 < getattr(self, name) < 1.0, f"{name} is not within 0–1")
         _require(0.0 < self.temperature < math.inf, "temperature is not above 0")
         _require(len(self.class_biases) == len(self.labels), "class_biases are not one a label")
         _require(all(map(math.isfinite, self.class_biases)), "class_biases are not finite")
@@ -148,14 +151,16 @@ class BeatClassifier(Protocol):
 
 
 def scale_waveforms(
-    samples: NDArray[np.float32], usual: NDArray[np.float32]
+    samples: NDArray[np.float32], usual: NDArray[np.float32], late: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Windows and usual beats, each (n, 187) in µV → (n, 187, 2), in QRS spans of the usual beat.
+    """Windows, usual and late beats, each (n, 187) in µV → (n, 187, 3) in usual beats' QRS spans.
 
     The front end's gain is gone after this; how much larger a beat is than usual is not.
     """
     span = np.ptp(usual[:, QRS], axis=1).clip(LEAST_SPAN_UV)[:, np.newaxis, np.newaxis]
-    scaled: NDArray[np.float32] = np.stack((samples, usual), axis=-1) / span.astype(np.float32)
+    scaled: NDArray[np.float32] = np.stack((samples, usual, late), axis=-1) / span.astype(
+        np.float32
+    )
     return np.clip(scaled, -WAVEFORM_LIMIT, WAVEFORM_LIMIT)
 
 
@@ -170,6 +175,28 @@ def probabilities(
     odds = np.exp(calibrated - calibrated.max(axis=1, keepdims=True))
     shares: NDArray[np.float64] = odds / odds.sum(axis=1, keepdims=True)
     return shares
+
+
+def most_fitting(
+    shares: NDArray[np.float64],
+    labels: Sequence[str],
+    abnormal_threshold: float,
+    supraventricular_threshold: float,
+) -> NDArray[np.str_]:
+    """The class of each beat, (n,), by its probabilities (n, labels).
+
+    A beat whose p_abnormal reaches its threshold is the likeliest class but N. A supraventricular
+    beat looks so much like a normal one that its p seldom gets there: what reaches p(S)'s own
+    threshold is S too.
+    """
+    names, is_normal = np.array(labels), np.array([name == BeatClass.NORMAL for name in labels])
+    likeliest = names[np.where(is_normal, -1.0, shares).argmax(axis=1)]
+    is_abnormal = 1.0 - shares[:, is_normal][:, 0] >= abnormal_threshold
+    p_s = shares[:, names == BeatClass.SUPRAVENTRICULAR].sum(axis=1)
+    else_s = np.where(
+        p_s >= supraventricular_threshold, BeatClass.SUPRAVENTRICULAR, BeatClass.NORMAL
+    )
+    return np.where(is_abnormal, likeliest, else_s)
 
 
 def load_card(path: Path) -> ModelCard:
@@ -189,6 +216,7 @@ def load_card(path: Path) -> ModelCard:
         temperature=fields.take("temperature", float),
         class_biases=fields.take_floats("class_biases"),
         abnormal_threshold=fields.take("abnormal_threshold", float),
+        supraventricular_threshold=fields.take("supraventricular_threshold", float),
         split=fields.take("split", dict),
         training=fields.take("training", dict),
         scores=fields.take_scores("scores"),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from gateway.alarms import MAX_PAUSE_S
+from gateway.bed_limits import KEY_OF, LimitsRefused, changed_limits, own_limits
 from gateway.bedside import Bedside
 from gateway.control import Arguments, ControlRefused, Handler, Json
 from gateway.messages import AlarmKind, DeviceId, device_name
@@ -19,6 +20,7 @@ from gateway.store.entries import (
     Discharge,
     ReleaseSensor,
     Resume,
+    SetLimits,
     Standby,
 )
 from gateway.ward import Ward
@@ -41,6 +43,7 @@ def bed_commands(ward: Ward) -> Mapping[str, Handler]:
             lambda asked: AssignSensor(_sensor(asked), _name(asked), time.time())
         ),
         "beds release": commands.change(lambda asked: ReleaseSensor(_sensor(asked), time.time())),
+        "beds limits": commands.limits,
         "alarms": commands.alarms,
         "alarms acknowledge": commands.acknowledge,
         "alarms pause": commands.pause,
@@ -81,13 +84,28 @@ class _Commands:
 
     def change(self, command_of: Callable[[Arguments], BedCommand]) -> Handler:
         async def handle(asked: Arguments) -> Json:
-            try:
-                await self._ward.command(command_of(asked))
-            except BedCommandRefused as refused:
-                raise ControlRefused(str(refused)) from refused
+            await self._command(command_of(asked))
             return None
 
         return handle
+
+    async def limits(self, asked: Arguments) -> Json:
+        """Change the bed's limits where any is asked for; what applies then, beside the house's."""
+        (side,) = self._sides({"bed": _name(asked)})
+        wanted = {name: asked[name] for name in KEY_OF if asked.get(name) is not None}
+        reset = asked.get("reset") is True
+        if wanted:
+            try:
+                limits = changed_limits(side.house_limits if reset else side.limits, wanted)
+            except LimitsRefused as refused:
+                raise ControlRefused(str(refused)) from refused
+            await self._command(SetLimits(side.bed.name, own_limits(limits)))
+        elif reset:
+            await self._command(SetLimits(side.bed.name, None))
+        applies, house = own_limits(side.limits), own_limits(side.house_limits)
+        return [
+            {"limit": key, "applies": applies[key], "house": house[key]} for key in KEY_OF.values()
+        ]
 
     async def alarms(self, asked: Arguments) -> Json:
         return [
@@ -113,6 +131,12 @@ class _Commands:
             raise ControlRefused(f"a pause lasts 0 to {MAX_PAUSE_S:.0f} seconds")
         until_s = [side.pause_audio(time.time(), seconds) for side in self._sides(asked)]
         return max(until_s, default=None)
+
+    async def _command(self, command: BedCommand) -> None:
+        try:
+            await self._ward.command(command)
+        except BedCommandRefused as refused:
+            raise ControlRefused(str(refused)) from refused
 
     def _bed_name_of(self, device_id: DeviceId) -> str | None:
         side = self._ward.beds.of(device_id)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.config import AlarmLimits
 from gateway.messages import (
     MICROVOLTS_PER_STEP,
     SAMPLES_PER_FRAME,
@@ -45,6 +46,8 @@ class BedView:
     state: BedState
     sensor_name: str | None = None
     stay: int | None = None
+    limits: AlarmLimits = field(default_factory=AlarmLimits)
+    has_own_limits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,16 @@ class BedScreen:
             self._restart_axis(None, None, at_s)
             self.show_alarms((), at_s)
         self.view = view
-        self._put("bed", at_s, label=view.label, state=view.state, sensor_name=view.sensor_name)
+        self._put(
+            "bed",
+            at_s,
+            label=view.label,
+            state=view.state,
+            sensor_name=view.sensor_name,
+            heart_rate_low_bpm=view.limits.heart_rate_low_bpm,
+            heart_rate_high_bpm=view.limits.heart_rate_high_bpm,
+            has_own_limits=view.has_own_limits,
+        )
 
     def show_signal(
         self,

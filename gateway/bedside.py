@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 
 from gateway.alarms import AlarmBook
+from gateway.bed_limits import limits_of_bed
 from gateway.bed_screen import BedView, SensorView
 from gateway.config import AlarmLimits
 from gateway.live_view import LiveView
@@ -44,6 +45,7 @@ class Bedside:
         self._record = record
         self._live_view = live_view
         self._book = AlarmBook(limits, open_alarms)
+        self.house_limits = limits
         self.bed = bed
         if bed.state is BedState.MONITORING:
             self._book.monitor(now_s)
@@ -59,6 +61,11 @@ class Bedside:
     @property
     def open_alarms(self) -> tuple[Alarm, ...]:
         return self._book.open_alarms
+
+    @property
+    def limits(self) -> AlarmLimits:
+        """The alarm limits that apply."""
+        return limits_of_bed(self.house_limits, self.bed.limits)
 
     def change(self, bed: Bed, now_s: float) -> None:
         """Take over what the store says of the bed now."""
@@ -167,5 +174,7 @@ class Bedside:
             state=bed.state,
             sensor_name=None if bed.device_id is None else device_name(bed.device_id),
             stay=bed.stay,
+            limits=self.limits,
+            has_own_limits=bed.limits is not None,
         )
         self._live_view.bed_changed(view, now_s)

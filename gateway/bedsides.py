@@ -41,6 +41,11 @@ class Bedsides:
         """The bed that the sensor watches."""
         return next((bed for bed in self if bed.bed.device_id == device_id), None)
 
+    def limits_at(self, device_id: DeviceId) -> AlarmLimits:
+        """What the sensor's signal is judged by: its bed's limits, or the house's."""
+        bed = self.of(device_id)
+        return self._limits if bed is None else bed.limits
+
     def reload(self) -> None:
         """Take over what the store says of all beds."""
         open_alarms = self._reader.open_alarms()

@@ -3,10 +3,10 @@
 The state is walked attribute by attribute: plain values, containers, numpy arrays, enums, and
 objects of the gateway's own classes. It is written as a JSON header with the arrays' bytes behind
 it, zlib-compressed (several stages keep the same last seconds of signal). Nothing is executed on
-reading but the construction of these. A fingerprint covers the analysis code itself, the limits,
-notch and numpy: bit-exactness can be promised for the same arithmetic only, so what differs refuses
-the checkpoint. The model is no part of it: a state goes on under another model without losing a
-beat, after a restart as when the model is replaced while beds are monitored.
+reading but the construction of these. A fingerprint covers the analysis code itself, notch and
+numpy: bit-exactness can be promised for the same arithmetic only, so what differs refuses the
+checkpoint. The model and the limits are no part of it: a state goes on under others without losing
+a beat, after a restart as when they are changed while beds are monitored.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ ANALYSIS_CODE = ("messages.py", "rhythm/*.py", "pipeline.py", "minutes.py", "dsp
 _OWN_MODULES = ("gateway.messages", "gateway.rhythm.", "gateway.minutes", "gateway.dsp.")
 _HEADER_LENGTH = struct.Struct("<I")
 # what a header raises that JSON can hold and `save` never writes
-_UNFIT = (AttributeError, ImportError, KeyError, OverflowError, TypeError, ValueError)
+_UNFIT = (AttributeError, ArithmeticError, ImportError, KeyError, TypeError, ValueError)
 _TAG = "$"  # marks a JSON object that stands for something other than a dict
 
 
 class CheckpointRefusal(enum.StrEnum):
     DAMAGED = "damaged"  # not what `save` wrote
     FORMAT = "format"  # written by a version that lays it out otherwise
-    FINGERPRINT = "fingerprint"  # other code, limits, notch or sample rate
+    FINGERPRINT = "fingerprint"  # other code, policy, notch or sample rate
 
 
 class CheckpointRefused(Exception):
@@ -66,9 +66,9 @@ def save(pipeline: Pipeline) -> bytes:
 
 
 def load(pipeline: Pipeline, checkpoint: bytes) -> None:
-    """Put `pipeline`, new and built with the same arguments, into the saved state.
+    """Put `pipeline`, new and built with the same rate and notch, into the saved state.
 
-    Raises CheckpointRefused.
+    Its own limits hold from there on. Raises CheckpointRefused.
     """
     content, arrays = _unpack(checkpoint)
     if content.get("format") != FORMAT:
@@ -77,6 +77,7 @@ def load(pipeline: Pipeline, checkpoint: bytes) -> None:
         raise CheckpointRefused(CheckpointRefusal.FINGERPRINT)
     try:
         state = {name: _decode(value, arrays) for name, value in content["state"].items()}
+        state["_rhythm"].change_limits(pipeline.limits)
     except _UNFIT as error:
         raise CheckpointRefused(CheckpointRefusal.DAMAGED) from error
     if state.keys() != _state(pipeline).keys():
@@ -107,7 +108,7 @@ def _fingerprint(pipeline: Pipeline) -> str:
     parts = (
         _code_sha256(),
         np.__version__,
-        repr(pipeline.limits),
+        pipeline.limits.abnormal_beat,  # which chooses a rule; the others are numbers
         pipeline.notch_mode,
         str(pipeline.sample_rate_hz),
     )

@@ -138,7 +138,7 @@ class AlarmLimits:
         )
         for (lower, low_bpm), (upper, high_bpm) in pairwise(rates):
             if low_bpm > high_bpm:
-                raise ValueError(f"{lower} must not be above {upper}")
+                raise ValueError(f"{lower} ({low_bpm:g}) must not be above {upper} ({high_bpm:g})")
         if self.heart_rate_low_bpm == self.heart_rate_high_bpm:
             raise ValueError("heart_rate_low_bpm must be below heart_rate_high_bpm")
 

@@ -8,13 +8,15 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from gateway.config import GatewayConfig
 
 DEFAULT_PATH = Path("/etc/ecg-gateway/gateway.toml")
 MAX_FILE_BYTES = 64 * 1024  # every key at its longest is far below
 MAX_SHOWN_VALUE = 40  # characters of a wrong value in an error line
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,13 @@ def load_config(path: Path) -> GatewayConfig:
     if problems:
         raise ConfigError(path, problems)
     return config
+
+
+def read_part(part: type[Part], table: Mapping[str, Any]) -> tuple[Part, list[ConfigProblem]]:
+    """One part of the configuration from its table, and all that is wrong with it."""
+    problems: list[ConfigProblem] = []
+    made: Part = _build(part, table, "", problems)
+    return made, problems
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

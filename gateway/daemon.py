@@ -30,6 +30,7 @@ from gateway.radio.keyring import open_keyring
 from gateway.radio.message_codec import LEAST_RESEND_S
 from gateway.radio.session_keys import SessionKeys
 from gateway.sensor_channel import ChannelParts
+from gateway.store.cloud_progress import cloud_progress
 from gateway.store.database import OpenedStore, open_store
 from gateway.store.reader import Reader
 from gateway.store.recorder import Recorder
@@ -155,7 +156,15 @@ def _open_dashboard(
 
     command = f"{_own_command()} alarms --state-directory {config.state_directory} acknowledge"
     health = _health_report(ward, recorder, model)
-    app = create_app(live_view, reader, health, counters.render, acknowledge_command=command)
+    delivered = config.state_directory / config.store.delivered
+    app = create_app(
+        live_view,
+        reader,
+        health,
+        counters.render,
+        cloud_progress=lambda: cloud_progress(delivered),
+        acknowledge_command=command,
+    )
     return DashboardServer(config.dashboard, app)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.analysis import LiveAnalysis
+from gateway.config import AlarmLimits
 from gateway.messages import (
     SAMPLES_PER_FRAME,
     Beat,
@@ -59,14 +60,15 @@ class LateAnalysis:
                 session, channel = self._waiting.popitem()
                 try:
                     for gap in channel.gaps_filled(session):
-                        await self._analyse(session, gap)
+                        await self._analyse(session, gap, channel.limits)
                 except FrameRefused as refused:
                     self._on_refused(session, refused)
 
-    async def _analyse(self, session: SessionId, gap: Gap) -> None:
+    async def _analyse(self, session: SessionId, gap: Gap, limits: AlarmLimits) -> None:
         stored = self._parts.reader.session(session)
         assert stored is not None, "a gap belongs to a stored session"
-        found = await analyse_late_stretch(self._parts, session, stored.sample_rate_hz, gap)
+        rate_hz = stored.sample_rate_hz
+        found = await analyse_late_stretch(self._parts, session, rate_hz, gap, limits)
         self._parts.record(Found(session, found.model, found.beats, found.events, late=True))
         self._parts.record(LateStretchAnalysed(session, gap.start))
         if stored.wall_offset_s is None:
@@ -86,7 +88,7 @@ class LateFindings:
 
 
 async def analyse_late_stretch(
-    parts: ChannelParts, session: SessionId, sample_rate_hz: int, gap: Gap
+    parts: ChannelParts, session: SessionId, sample_rate_hz: int, gap: Gap, limits: AlarmLimits
 ) -> LateFindings:
     """Analyse a gap whose frames are stored by now, giving way to the event loop in between.
 
@@ -99,7 +101,7 @@ async def analyse_late_stretch(
     if until is None:
         return LateFindings(classifier.card.short_hash, (), ())
     context = round(CONTEXT_S * sample_rate_hz / SAMPLES_PER_FRAME)
-    analysis = LiveAnalysis(sample_rate_hz, classifier, parts.limits, parts.notch_mode)
+    analysis = LiveAnalysis(sample_rate_hz, classifier, limits, parts.notch_mode)
     inside = _Inside(gap)
     for begin in range(max(0, first - context), last + context + 1, FRAMES_PER_STEP):
         end = min(last + context, begin + FRAMES_PER_STEP - 1)

@@ -8,6 +8,7 @@ at the edges (`received_at_s`), always as Unix seconds.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NewType
 
@@ -177,19 +178,20 @@ class BeatWindow:
 class BeatInContext:
     """What the classifier is given of a beat: its window and what came before it.
 
-    `samples` and `usual`, this patient's usual beat, are (187,) in µV; `rr_features` are those
-    that `dsp.beat_context` names.
+    `samples`, and this patient's `usual` and `late` beat, are (187,) in µV; `rr_features` are
+    those that `dsp.beat_context` names.
     """
 
     r_sample: SampleIndex
     samples: NDArray[np.float32]
     usual: NDArray[np.float32]
+    late: NDArray[np.float32]
     rr_features: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        for window in (self.samples, self.usual):
+        for window in (self.samples, self.usual, self.late):
             _require(window.shape == (BEAT_WINDOW_SAMPLES,), "a window holds 187 samples")
-        for array in (self.samples, self.usual, self.rr_features):
+        for array in (self.samples, self.usual, self.late, self.rr_features):
             _read_only(array)
 
 
@@ -245,7 +247,8 @@ class QualityReason(enum.StrEnum):
 class Quality:
     """Signal quality of the second that starts at `start`: index 0–1 and its reasons.
 
-    `rate_usable` gates heart rate and labels; `lethal_usable` gates the lethal alarms alone and
+    `rate_usable` gates the heart rate (a beat's label is gated by the same scores, more mildly and
+    at the beat's own time); `lethal_usable` gates the lethal alarms alone and
     takes only invalid samples, lead-off, clipping and proven artefact.
     """
 
@@ -288,6 +291,7 @@ class RhythmKind(enum.StrEnum):
     MISSED_BEAT = "missed beat"
     ABNORMAL_BURDEN = "abnormal burden"
     ABNORMAL_BEAT = "abnormal beat"  # under the policy that calls for every one
+    PACED_RHYTHM = "paced rhythm: beats not analysed"
 
 
 MAX_EVIDENCE_BEATS = 32  # the longest criterion asks for 31
@@ -330,6 +334,7 @@ class AlarmKind(enum.StrEnum):
     ATRIAL_FIBRILLATION = "atrial fibrillation"
     ABNORMAL_BURDEN = "abnormal burden"
     ABNORMAL_BEAT = "abnormal beat"
+    PACED_RHYTHM = "paced rhythm: beats not analysed"
     SENSOR_SILENT = "sensor silent"
     LEAD_OFF = "lead off"
     POOR_SIGNAL = "poor signal"
@@ -396,6 +401,9 @@ class Variability:
     lf_hf: float | None = None
 
 
+UNLABELLED = "unlabelled"  # among a minute's counts: the signal was too poor, or no model served
+
+
 @dataclass(frozen=True, slots=True)
 class Minute:
     """One minute of a session's axis. Rates are None where no second of it was usable, `rmssd_ms`
@@ -411,6 +419,9 @@ class Minute:
     gap_s: int
     rmssd_ms: float | None
     variability: Variability
+    beats_by_class: Mapping[str, int]  # all of AAMI's letters, and UNLABELLED
+    quality: float | None  # mean index of its seconds, gaps as 0; None where no second was seen
+    lead_off_s: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 No arithmetic on the signal and no input or output. Items are cut where a second can be judged and
 where a rhythm rule's deadline lies; rhythm is decided there and nowhere else. What the stages know
 at such a sample depends on the signal before it alone, so the findings do not depend on how the
-signal was cut when it came.
+signal was cut when it came. Beats are finished before the second that is judged at the same
+sample, which is the order in which finer pieces would have brought them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from gateway.dsp.beat_windows import BeatWindowCutter
 from gateway.dsp.fibrillation import FibrillationMeter
 from gateway.dsp.filters import BandPass
 from gateway.dsp.notch import Notch, NotchMode
+from gateway.dsp.pacing import PacingMeter
 from gateway.dsp.quality import PEAK_DELAY_S, QualityMeter
 from gateway.dsp.r_peaks import RPeakDetector
 from gateway.dsp.rr_intervals import RRSeries
@@ -39,8 +41,6 @@ from gateway.messages import (
 from gateway.minutes import Minutes
 from gateway.rhythm.analyser import RhythmAnalyser
 
-JUDGED_SECONDS = 16  # a beat that search-back found lies no further back (its signal: 8 s)
-
 
 @dataclass(slots=True)
 class _Found:
@@ -54,8 +54,9 @@ class _Found:
 class Pipeline:
     """Push the items of one session in order, each starting where the last one ended.
 
-    A beat is given out when its window is complete and the second that holds its R peak is
-    judged: 0.8 to 1.3 s after R. Its label is None where that second is not usable for rates.
+    A beat that the detector finds in time is given out when its window is complete and the signal
+    around it is judged: 0.53 to 0.85 s after R. Its label is None where that signal is not fit, and
+    in a paced rhythm.
     """
 
     def __init__(
@@ -77,13 +78,13 @@ class Pipeline:
         self._context = BeatContext()
         self._meter = QualityMeter(sample_rate_hz)
         self._fibrillation = FibrillationMeter(sample_rate_hz)
+        self._pacing = PacingMeter(sample_rate_hz)
         self._rhythm = RhythmAnalyser(sample_rate_hz, limits)
         self._minutes = Minutes(sample_rate_hz)
         self._judgement_lag = round(PEAK_DELAY_S * sample_rate_hz)
         self._end: SampleIndex | None = None
         self._peaks: deque[RPeak] = deque()  # whose beat is not finished
-        self._windows: deque[BeatWindow] = deque()  # that wait for the quality of their second
-        self._judged: deque[Quality] = deque(maxlen=JUDGED_SECONDS)
+        self._windows: deque[BeatWindow] = deque()  # that wait for the quality of their signal
 
     @property
     def end(self) -> SampleIndex | None:
@@ -94,6 +95,11 @@ class Pipeline:
     def open_kinds(self) -> frozenset[RhythmKind]:
         """The rhythm findings that have begun and not ended."""
         return self._rhythm.open_kinds
+
+    def change_limits(self, limits: AlarmLimits) -> None:
+        """Judge by these from the next sample on; all else goes on as it was."""
+        self.limits = limits
+        self._rhythm.change_limits(limits)
 
     def push(self, item: SampleBlock | Gap) -> Findings:
         """The findings that this item completes."""
@@ -113,17 +119,18 @@ class Pipeline:
     def finish(self) -> Findings:
         """The last findings: the session is over, and what comes after it is unknown.
 
-        Beats of a last second that is not whole have no label; open rhythm events end here.
+        Beats whose window is not whole have no label; open rhythm events end here.
         """
         if self._end is None:
             return Findings()
         peaks = self._detector.finish()
         self._take_peaks(peaks)
         unknown = Gap(self._end, self._judgement_lag)
-        vitals = [self._judge(quality) for quality in self._meter.push(unknown, unknown, peaks)]
+        judged = self._meter.push(unknown, unknown, peaks)
         self._windows.extend(self._cutter.finish())
         beats = self._finish_beats(list(self._windows))
         self._windows.clear()
+        vitals = [self._judge(quality) for quality in judged]
         events = self._rhythm.finish(self._end)
         minutes = [*self._minutes.push(beats, vitals), *self._minutes.finish()]
         return Findings((), tuple(beats), tuple(vitals), tuple(events), tuple(minutes))
@@ -165,10 +172,11 @@ class Pipeline:
             self._rr.push_gap(item)
             self._rhythm.push_gap(item)
         self._fibrillation.push(filtered)
+        self._pacing.push(item)
         judged = self._meter.push(item, filtered, peaks)
         self._end = item.end
-        found.vitals += [self._judge(quality) for quality in judged]
         found.beats += self._finish_beats(self._judged_windows())
+        found.vitals += [self._judge(quality) for quality in judged]
         if judged or item.end == deadline:
             found.events += self._rhythm.decide(item.end)
 
@@ -182,22 +190,22 @@ class Pipeline:
         end = SampleIndex(quality.start + self.sample_rate_hz)
         rate = self._rr.heart_rate_bpm(end) if quality.rate_usable else None
         vitals = VitalSigns(quality.start, rate, quality)
-        self._judged.append(quality)
         self._rhythm.push_second(vitals)
         self._rhythm.push_fibrillation(end, self._fibrillation.log_odds(end))
         return vitals
 
     def _judged_windows(self) -> list[BeatWindow]:
-        """The waiting windows, from the oldest on, whose R lies in a second that is judged."""
-        judged_until = self._judged[-1].start + self.sample_rate_hz if self._judged else 0
+        """The waiting windows, from the oldest on, whose signal is judged."""
         ready = []
-        while self._windows and self._windows[0].r_sample < judged_until:
+        while self._windows and self._meter.has_judged(self._windows[0].r_sample):
             ready.append(self._windows.popleft())
         return ready
 
     def _finish_beats(self, windows: list[BeatWindow]) -> list[Beat]:
         """Label what may be labelled, all in one call, and join each with its peak."""
-        placed = [self._context.push(window, self._is_fit(window)) for window in windows]
+        placed = [
+            self._context.push(window, self._meter.is_fit(window.r_sample)) for window in windows
+        ]
         fit = [beat for beat in placed if beat is not None]
         labels = self.classifier.classify(fit) if fit else []
         label_of = {beat.r_sample: label for beat, label in zip(fit, labels, strict=True)}
@@ -206,14 +214,18 @@ class Pipeline:
             self._rhythm.push_beat(beat)
         return beats
 
-    def _is_fit(self, window: BeatWindow) -> bool:
-        second = window.r_sample - window.r_sample % self.sample_rate_hz
-        return any(quality.rate_usable for quality in self._judged if quality.start == second)
-
     def _join(self, window: BeatWindow, label: BeatLabel | None) -> Beat:
         peak = self._peaks.popleft()
         assert peak.sample == window.r_sample, "windows come in the order of their peaks"
+        label = None if self._is_paced(peak) else label
         return Beat(peak.sample, peak.amplitude_uv, window.rr_ms, peak.searched_back, label)
+
+    def _is_paced(self, peak: RPeak) -> bool:
+        """Whether a pacemaker makes the rhythm, this beat included."""
+        has_spike = None if peak.searched_back else self._pacing.has_spike(peak.sample)
+        if has_spike is not None:
+            self._rhythm.push_spike(peak.sample, has_spike)
+        return self._rhythm.is_paced
 
 
 def _piece(item: SampleBlock | Gap, start: int, end: int) -> SampleBlock | Gap:

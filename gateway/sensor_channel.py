@@ -28,6 +28,7 @@ from gateway.messages import (
     SampleIndex,
     SessionId,
 )
+from gateway.minutes import MINUTE_S
 from gateway.model_in_service import ModelInService
 from gateway.radio.frame_codec import FrameRefusal, FrameRefused
 from gateway.radio.message_codec import Acknowledgement, HeldSession
@@ -66,7 +67,7 @@ class ChannelParts:
     """What every channel is built with."""
 
     model: ModelInService
-    limits: AlarmLimits
+    limits: AlarmLimits  # the house's
     session: SessionConfig
     checkpoint_interval_s: float
     resend_after_s: int
@@ -97,6 +98,7 @@ class SensorChannel:
         self._tracks: dict[SessionId, Track] = {}
         self._live: Track | None = None
         self._analysis: LiveAnalysis | None = None
+        self.limits = parts.limits
         self.frames = 0
         self.gaps = 0
         self.beats = 0
@@ -205,6 +207,15 @@ class SensorChannel:
         if previous is not None and previous_analysis is not None:
             self._finish(previous, previous_analysis)
         return findings
+
+    def change_limits(self, limits: AlarmLimits) -> None:
+        """Judge by the limits of the sensor's bed from now on, and after a restart."""
+        if limits == self.limits:
+            return
+        self.limits = limits
+        if self._analysis is not None:
+            self._analysis.change_limits(limits)
+            self.save()
 
     def save(self) -> None:
         """Record the analysis state, as before an orderly stop or after a change of model."""
@@ -372,7 +383,7 @@ class SensorChannel:
 
     def _new_analysis(self, track: Track) -> LiveAnalysis:
         parts = self._parts
-        return LiveAnalysis(track.sample_rate_hz, parts.model, parts.limits, parts.notch_mode)
+        return LiveAnalysis(track.sample_rate_hz, parts.model, self.limits, parts.notch_mode)
 
 
 def open_events(findings: Findings) -> list[RhythmEvent]:
@@ -396,4 +407,11 @@ def _summary(track: Track, minute: Minute) -> MinuteSummary:
         usable_s=minute.usable_s,
         gap_s=minute.gap_s,
         rmssd_ms=minute.rmssd_ms,
+        beats_by_class=minute.beats_by_class,
+        quality=minute.quality,
+        lead_off_s=minute.lead_off_s,
+        first_sequence=FrameSequence(minute.start // SAMPLES_PER_FRAME),
+        last_sequence=FrameSequence(
+            (minute.start + MINUTE_S * track.sample_rate_hz - 1) // SAMPLES_PER_FRAME
+        ),
     )

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.beat_classifier import (
+    WAVEFORMS,
     ModelCard,
     ModelRefused,
     load_card,
+    most_fitting,
     probabilities,
     scale_waveforms,
 )
@@ -46,7 +48,7 @@ class _Tensor(NamedTuple):
 
 
 class TfliteClassifier:
-    """p(abnormal) is 1 − p(N); where it reaches the card's threshold, the likeliest other class.
+    """p(abnormal) is 1 − p(N), and the class is the most fitting by the card's thresholds.
 
     Beats go through one by one: the same bytes come out however they are grouped.
     """
@@ -66,12 +68,23 @@ class TfliteClassifier:
             return []
         logits = self._logits.real(np.concatenate(self._outputs(beats)))
         shares = probabilities(logits, self.card.temperature, self.card.class_biases)
-        return [self._label(share) for share in shares]
+        names = most_fitting(
+            shares,
+            self.card.labels,
+            self.card.abnormal_threshold,
+            self.card.supraventricular_threshold,
+        )
+        p_abnormal = 1.0 - shares[:, self._normal]
+        return [
+            BeatLabel(BeatClass(name), float(p)) for name, p in zip(names, p_abnormal, strict=True)
+        ]
 
     def _outputs(self, beats: Sequence[BeatInContext]) -> list[NDArray[np.int8]]:
         waveforms = self._waveforms.integers(
             scale_waveforms(
-                np.stack([beat.samples for beat in beats]), np.stack([beat.usual for beat in beats])
+                np.stack([beat.samples for beat in beats]),
+                np.stack([beat.usual for beat in beats]),
+                np.stack([beat.late for beat in beats]),
             )
         )
         rr_features = self._rr_features.integers(np.stack([beat.rr_features for beat in beats]))
@@ -85,14 +98,6 @@ class TfliteClassifier:
         self._interpreter.invoke()
         logits: NDArray[np.int8] = self._interpreter.get_tensor(self._logits.handle)
         return logits
-
-    def _label(self, shares: NDArray[np.float64]) -> BeatLabel:
-        p_abnormal = float(1.0 - shares[self._normal])
-        if p_abnormal < self.card.abnormal_threshold:
-            return BeatLabel(BeatClass.NORMAL, p_abnormal)
-        abnormal = [place for place in range(shares.size) if place != self._normal]
-        likeliest = max(abnormal, key=lambda place: float(shares[place]))
-        return BeatLabel(BeatClass(self.card.labels[likeliest]), p_abnormal)
 
 
 def _verified_bytes(model_path: Path, card: ModelCard) -> bytes:
@@ -129,7 +134,7 @@ def _bound_tensors(interpreter: Any, card: ModelCard) -> tuple[_Tensor, _Tensor,
         for tensor in (_int8_tensor(details) for details in interpreter.get_input_details())
     }
     outputs = [_int8_tensor(details) for details in interpreter.get_output_details()]
-    waveforms, rr_features = (1, BEAT_WINDOW_SAMPLES, 2), (1, len(card.rr_features))
+    waveforms, rr_features = (1, BEAT_WINDOW_SAMPLES, WAVEFORMS), (1, len(card.rr_features))
     if inputs.keys() != {waveforms, rr_features}:
         raise ModelRefused(f"input shapes are {sorted(inputs)}, not {waveforms} and {rr_features}")
     if [tensor.shape for tensor in outputs] != [(1, len(card.labels))]:

@@ -315,7 +315,8 @@ class Ward:
         try:
             await self.beds.command(command)
         finally:
-            for device_id in self._channels:
+            for device_id, channel in self._channels.items():
+                channel.change_limits(self.beds.limits_at(device_id))
                 self._show_sensor(device_id)
 
     def _admit(self, device_id: DeviceId) -> None:
@@ -336,6 +337,7 @@ class Ward:
     def _channel(self, device_id: DeviceId) -> SensorChannel:
         if device_id not in self._channels:
             self._channels[device_id] = SensorChannel(device_id, self._parts)
+            self._channels[device_id].change_limits(self.beds.limits_at(device_id))
         return self._channels[device_id]
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -9,9 +9,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from gateway.bed_limits import KEY_OF
 from gateway.config_file import DEFAULT_PATH, load_config
 from gateway.control import ControlRefused, Json, ask
 from gateway.text_table import text_table
+
+LIMITS_HELP = (
+    "show a bed's alarm limits, or give its patient limits of their own; they end with the "
+    "discharge, and the next patient starts from the house's"
+)
+ASKED = ("bed", "sensor", "kind", "seconds", "reset", *KEY_OF)  # what a command carries
 
 
 def add_sensors(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +40,27 @@ def add_beds(parser: argparse.ArgumentParser) -> None:
     assign = actions.add_parser("assign", help="a sensor watches this bed from now on")
     assign.add_argument("sensor", help="its name, as in ECG-0000002A")
     assign.add_argument("bed")
+    _add_limits(actions.add_parser("limits", help=LIMITS_HELP, description=LIMITS_HELP))
     release = actions.add_parser("release", help="a sensor watches no bed any more")
     release.add_argument("sensor", help="its name, as in ECG-0000002A")
+
+
+def _add_limits(limits: argparse.ArgumentParser) -> None:
+    limits.add_argument("bed")
+    meanings = {
+        "rate_low": ("BPM", "bradycardia is a heart rate below this"),
+        "rate_high": ("BPM", "tachycardia is one above this"),
+        "extreme_low": ("BPM", "extreme bradycardia, a high alarm"),
+        "extreme_high": ("BPM", "extreme tachycardia, a high alarm"),
+        "asystole": ("SECONDS", "without a beat are an asystole"),
+        "pause": ("SECONDS", "between two beats are a pause"),
+        "ventricular_beats": ("PER_MINUTE", "that are frequent"),
+        "burden": ("PERCENT", "abnormal beats in a minute that call somebody"),
+    }
+    for name, (unit, meaning) in meanings.items():
+        option = f"--{name.replace('_', '-')}"
+        limits.add_argument(option, type=float, metavar=unit, help=meaning)
+    limits.add_argument("--reset", action="store_true", help="the house's limits apply again")
 
 
 def add_alarms(parser: argparse.ArgumentParser) -> None:
@@ -53,11 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     state_directory = arguments.state_directory or load_config(arguments.config).state_directory
     action = getattr(arguments, "action", None)
     command = arguments.command if action is None else f"{arguments.command} {action}"
-    asked = {
-        name: value
-        for name, value in vars(arguments).items()
-        if name in ("bed", "sensor", "kind", "seconds")
-    }
+    asked = {name: value for name, value in vars(arguments).items() if name in ASKED}
     try:
         answer = ask(state_directory, command, **asked)
     except ControlRefused as refused:

@@ -3,11 +3,12 @@
 Twenty-two patients are few. What differs between people and placements, and says nothing of where
 a beat began, is drawn at random: the direction in which the heart is seen, the length of the
 complex, the rate of noise. The usual beat is changed with its beat wherever the cause is lasting.
+Beats that few of the patients had, but many people have, are made of the parts of others, see
+`imagined_beats`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -15,7 +16,6 @@ import wfdb
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from gateway.beat_classifier import LEAST_SPAN_UV, QRS
 from gateway.dsp.beat_windows import R_POSITION
 from gateway.dsp.filters import BandPass
 from gateway.messages import (
@@ -25,6 +25,7 @@ from gateway.messages import (
     SampleIndex,
 )
 from model.beats import TrainingBeats
+from model.imagined_beats import ShownBeats, Windows, imagine, span
 from model.records import database_path
 
 NOISE_RECORDINGS = ("bw", "ma")  # MIT-BIH Noise Stress Test Database (Moody et al. 1984)
@@ -33,89 +34,71 @@ NOISY_SHARE = 0.5
 REVERSED_SHARE = 0.1  # leads worn the wrong way round are the exception
 TURNED_SHARE = 0.9  # seen along a direction between the record's two leads
 FIRST_BEAT_SHARE = 0.03  # as at a session's start, when a beat is its own usual one
-EXCHANGED_SHARE = 0.5  # rhythm of another patient
-RHYTHMS_OF = {"V": ("N", "S", "V", "F")}  # its shape tells a ventricular beat, whatever its timing
 STRETCH = 0.06  # standard deviation of the logarithm of a complex's length
 GAIN = 0.08  # ... and of a beat's size beside the usual one
 SHIFT_SAMPLES = 2  # an R peak is located to 16 ms
 RR_FEATURE_NOISE = 0.03
 TYPICAL_SPAN_UV = np.float32(1000.0)  # of a QRS complex
 
-Windows = NDArray[np.float32]  # (n, 187), µV
 
+def augmented(
+    beats: TrainingBeats, of_imagined: TrainingBeats, generator: np.random.Generator
+) -> ShownBeats:
+    """What the network is trained on in place of the beats, row for row.
 
-@dataclass(frozen=True, slots=True)
-class Augmented:
-    """What the network is trained on in place of the beats, row for row."""
-
-    windows: Windows
-    usual: Windows
-    rr_features: NDArray[np.float32]
-
-
-def augmented(beats: TrainingBeats, generator: np.random.Generator) -> Augmented:
-    windows, usual = _turned(beats, generator)
-    windows, usual = _stretched(windows, usual, generator)
-    is_first = generator.random((len(beats), 1)) < FIRST_BEAT_SHARE
-    usual = np.where(is_first, windows, usual)
-    windows = _noisy(_jittered(windows, generator), generator)
-    sign = np.where(generator.random((len(beats), 1)) < REVERSED_SHARE, -1, 1).astype(np.float32)
-    rr_noise = generator.normal(0.0, RR_FEATURE_NOISE, beats.rr_features.shape)
-    rr_features = _exchanged(beats, generator) + rr_noise.astype(np.float32)
-    return Augmented(windows * sign, usual * sign, rr_features)
-
-
-def _exchanged(beats: TrainingBeats, generator: np.random.Generator) -> NDArray[np.float32]:
-    """RR features of which half come from another beat of the class, of any patient alike.
-
-    Given the class, shape and timing are near enough independent; in twenty-two patients they are
-    not, and a network learns whose beat it is.
+    Beats of imagined patients come last; they keep their rhythms and their origins.
     """
-    source = np.arange(len(beats))
-    exchanged = generator.random(len(beats)) < EXCHANGED_SHARE
-    for name in np.unique(beats.aami):
-        takers = np.flatnonzero(exchanged & (beats.aami == name))
-        of_class = np.isin(beats.aami, RHYTHMS_OF.get(name, (name,)))
-        patients = np.unique(beats.record[of_class])
-        giver = patients[generator.integers(len(patients), size=len(takers))]
-        for patient in patients:
-            wanting = takers[giver == patient]
-            offered = np.flatnonzero(of_class & (beats.record == patient))
-            source[wanting] = generator.choice(offered, len(wanting))
-    return beats.rr_features[source]
+    real = _seen_elsewhere(beats, generator)
+    imagine(real, beats, generator)
+    shown = ShownBeats.join([real, _seen_elsewhere(of_imagined, generator)])
+    _loosen_contact(shown, generator)
+    rr_noise = generator.normal(0.0, RR_FEATURE_NOISE, shown.rr_features.shape)
+    shown.rr_features += rr_noise.astype(np.float32)
+    return shown
 
 
-def _turned(beats: TrainingBeats, generator: np.random.Generator) -> tuple[Windows, Windows]:
-    """Most beats as a lead between the record's two would show them, both scaled alike."""
-    windows, usual = beats.windows.copy(), beats.usual.copy()
+def _seen_elsewhere(beats: TrainingBeats, generator: np.random.Generator) -> ShownBeats:
+    shown = _turned(beats, generator)
+    _stretch(shown, generator)
+    return shown
+
+
+def _loosen_contact(shown: ShownBeats, generator: np.random.Generator) -> None:
+    """First beats of a session, noise, and a lead worn the wrong way round."""
+    is_first = generator.random((len(shown.aami), 1)) < FIRST_BEAT_SHARE
+    shown.usual = np.where(is_first, shown.windows, shown.usual)
+    shown.late = np.where(is_first, shown.windows, shown.late)
+    shown.windows = _noisy(_jittered(shown.windows, generator), generator)
+    is_reversed = generator.random((len(shown.aami), 1)) < REVERSED_SHARE
+    for signal in (shown.windows, shown.usual, shown.late):
+        signal *= np.where(is_reversed, np.float32(-1.0), np.float32(1.0))
+
+
+def _turned(beats: TrainingBeats, generator: np.random.Generator) -> ShownBeats:
+    """Most beats as a lead between the record's two would show them, all three scaled alike."""
+    shown = ShownBeats.of(beats)
     turned = np.flatnonzero(generator.random(len(beats)) < TURNED_SHARE)
     angle = generator.uniform(-np.pi / 2, np.pi / 2, (len(turned), 1)).astype(np.float32)
-    own = TYPICAL_SPAN_UV * np.cos(angle) / _span(beats.usual[turned])
-    other = TYPICAL_SPAN_UV * np.sin(angle) / _span(beats.other_usual[turned])
-    windows[turned] = own * beats.windows[turned] + other * beats.other_windows[turned]
-    usual[turned] = own * beats.usual[turned] + other * beats.other_usual[turned]
-    return windows, usual
+    own = TYPICAL_SPAN_UV * np.cos(angle) / span(beats.usual[turned])
+    other = TYPICAL_SPAN_UV * np.sin(angle) / span(beats.other_usual[turned])
+    shown.windows[turned] = own * beats.windows[turned] + other * beats.other_windows[turned]
+    shown.usual[turned] = own * beats.usual[turned] + other * beats.other_usual[turned]
+    shown.late[turned] = own * beats.late[turned] + other * beats.other_late[turned]
+    return shown
 
 
-def _span(usual: Windows) -> Windows:
-    return np.ptp(usual[:, QRS], axis=1).clip(LEAST_SPAN_UV)[:, np.newaxis]
-
-
-def _stretched(
-    windows: Windows, usual: Windows, generator: np.random.Generator
-) -> tuple[Windows, Windows]:
-    """Slower or faster around R, the usual beat as much as the beat itself."""
-    factor = np.exp(generator.normal(0.0, STRETCH, (len(windows), 1)))
+def _stretch(shown: ShownBeats, generator: np.random.Generator) -> None:
+    """Slower or faster around R, the usual and the late beat as much as the beat itself."""
+    factor = np.exp(generator.normal(0.0, STRETCH, (len(shown.aami), 1)))
     from_r = np.arange(BEAT_WINDOW_SAMPLES) - R_POSITION
     place = (R_POSITION + from_r * factor).clip(0, BEAT_WINDOW_SAMPLES - 1.001)
     before = place.astype(np.intp)
     share = (place - before).astype(np.float32)
-    changed = [
+    shown.windows, shown.usual, shown.late = (
         np.take_along_axis(signal, before, 1) * (1 - share)
         + np.take_along_axis(signal, before + 1, 1) * share
-        for signal in (windows, usual)
-    ]
-    return changed[0], changed[1]
+        for signal in (shown.windows, shown.usual, shown.late)
+    )
 
 
 def _jittered(windows: Windows, generator: np.random.Generator) -> Windows:

@@ -81,16 +81,17 @@ class ServingBeats(Beats):
 
     r_sample: NDArray[np.int64]  # as found, or as annotated where the beat was missed
     usual: NDArray[np.float32]  # (n, 187), µV
-    rr_features: NDArray[np.float32]  # (n, 12)
+    late: NDArray[np.float32]
+    rr_features: NDArray[np.float32]  # (n, 17)
 
     @property
     def network_inputs(self) -> list[NDArray[np.float32]]:
-        """What the float network is given: waveforms (n, 187, 2) and RR features (n, 12)."""
-        return [scale_waveforms(self.windows, self.usual), self.rr_features]
+        """What the float network is given: waveforms (n, 187, 3) and RR features (n, 17)."""
+        return [scale_waveforms(self.windows, self.usual, self.late), self.rr_features]
 
     def in_context(self) -> list[BeatInContext]:
         """What the classifier is given, beat by beat."""
-        columns = (self.r_sample, self.windows, self.usual, self.rr_features)
+        columns = (self.r_sample, self.windows, self.usual, self.late, self.rr_features)
         return [
             BeatInContext(SampleIndex(int(r_sample)), *(array.copy() for array in arrays))
             for r_sample, *arrays in zip(*columns, strict=True)
@@ -103,3 +104,4 @@ class TrainingBeats(ServingBeats):
 
     other_windows: NDArray[np.float32]
     other_usual: NDArray[np.float32]
+    other_late: NDArray[np.float32]

@@ -24,10 +24,14 @@ class Calibration:
     temperature: float
     class_biases: list[float]
     abnormal_threshold: float
+    supraventricular_threshold: float
 
 
 def calibrate(logits: NDArray[np.float64], classes: NDArray[np.intp]) -> Calibration:
-    """Of logits (n, 5) and the annotated classes (n,), by their log loss; then the F1 threshold."""
+    """Of logits (n, 5) and the annotated classes (n,), by their log loss; then the thresholds.
+
+    These give the best F1 of "abnormal" and of S.
+    """
 
     def log_loss(parameters: NDArray[np.float64]) -> float:
         shares = probabilities(logits, float(np.exp(parameters[0])), parameters[1:])
@@ -37,6 +41,11 @@ def calibrate(logits: NDArray[np.float64], classes: NDArray[np.intp]) -> Calibra
     fitted = minimize(log_loss, np.zeros(1 + len(CLASSES)), method="L-BFGS-B").x
     temperature = round(float(np.exp(fitted[0])), 4)
     biases = [round(float(bias), 4) for bias in fitted[1:]]
-    normal = CLASSES.index(BeatClass.NORMAL)
-    p_abnormal = 1.0 - probabilities(logits, temperature, biases)[:, normal]
-    return Calibration(temperature, biases, best_f1_threshold(classes != normal, p_abnormal))
+    shares = probabilities(logits, temperature, biases)
+    normal, supraventricular = map(CLASSES.index, (BeatClass.NORMAL, BeatClass.SUPRAVENTRICULAR))
+    return Calibration(
+        temperature,
+        biases,
+        best_f1_threshold(classes != normal, 1.0 - shares[:, normal]),
+        best_f1_threshold(classes == supraventricular, shares[:, supraventricular]),
+    )

@@ -25,7 +25,7 @@ from scipy.signal import resample_poly
 from tqdm import tqdm
 
 from gateway.config import AlarmLimits
-from gateway.dsp.beat_context import RR_FEATURES, UsualBeat
+from gateway.dsp.beat_context import RR_FEATURES, BeatContext
 from gateway.dsp.beat_windows import cut_window
 from gateway.dsp.filters import BandPass
 from gateway.messages import (
@@ -36,6 +36,7 @@ from gateway.messages import (
     BeatClass,
     BeatInContext,
     BeatLabel,
+    BeatWindow,
     SampleBlock,
     SampleIndex,
 )
@@ -54,8 +55,7 @@ MATCH_S = 0.150  # ANSI/AAMI EC57: a detection within 150 ms of the annotation i
 SomeBeats = TypeVar("SomeBeats", bound=Beats)
 _NOTHING = BeatInContext(
     SampleIndex(0),
-    np.zeros(BEAT_WINDOW_SAMPLES, np.float32),
-    np.zeros(BEAT_WINDOW_SAMPLES, np.float32),
+    *(np.zeros(BEAT_WINDOW_SAMPLES, np.float32) for _ in ("samples", "usual", "late")),
     np.zeros(len(RR_FEATURES), np.float32),
 )
 
@@ -127,17 +127,18 @@ def training_cut(record: AnnotatedRecord) -> TrainingBeats:
     beats = serving_cut(record)
     block = SampleBlock(SampleIndex(0), record.sample_rate_hz, record.other_lead_uv.copy())
     filtered = BandPass(record.sample_rate_hz).push(block).amplitude_uv
-    windows, usual, usual_beat = (
-        np.zeros_like(beats.windows),
-        np.zeros_like(beats.usual),
-        UsualBeat(),
-    )
-    for place in np.flatnonzero(beats.has_window):
-        window = cut_window(filtered, int(beats.r_sample[place]), record.sample_rate_hz)
-        assert window is not None, "where one lead's window is whole, so is the other's"
-        windows[place], usual[place] = window, usual_beat.push(window)
+    windows, usual, late = (np.zeros_like(beats.windows) for _ in range(3))
+    context = BeatContext()
+    for place in range(len(beats)):
+        r_sample, rr_ms = int(beats.r_sample[place]), float(beats.rr_before_ms[place])
+        window = cut_window(filtered, r_sample, record.sample_rate_hz)
+        known_rr_ms = None if np.isnan(rr_ms) else rr_ms
+        given = BeatWindow(SampleIndex(r_sample), known_rr_ms, window)
+        shown = context.push(given, is_fit=bool(beats.has_window[place]))
+        if shown is not None:
+            windows[place], usual[place], late[place] = shown.samples, shown.usual, shown.late
     columns = (getattr(beats, field.name) for field in fields(beats))
-    return TrainingBeats(*columns, windows, usual)
+    return TrainingBeats(*columns, windows, usual, late)
 
 
 def match(annotated: NDArray[np.int64], detected: NDArray[np.int64], within: int) -> dict[int, int]:
@@ -181,6 +182,7 @@ def _detected_beats(
         windows=np.stack([beat.samples for beat in shown]),
         r_sample=r_samples,
         usual=np.stack([beat.usual for beat in shown]),
+        late=np.stack([beat.late for beat in shown]),
         rr_features=np.stack([beat.rr_features for beat in shown]),
     )
 
@@ -205,6 +207,7 @@ def _missed_beats(record: AnnotatedRecord, missed: list[int]) -> ServingBeats:
         windows=nothing,
         r_sample=record.beat_samples[annotation],
         usual=nothing,
+        late=nothing,
         rr_features=np.zeros((len(annotation), len(RR_FEATURES)), np.float32),
     )
 

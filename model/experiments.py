@@ -17,7 +17,7 @@ from model.partition import Partition, by_beat, by_patient, ds1_folds
 
 SEED = 20261122  # fixed before the first run
 SHIPPED_SEEDS = 5
-SERVED = "shipped_ds2_4"  # the seed with the best F1 in the folds of DS1
+SERVED = "shipped_ds2_5"  # the seed with the best F1 in the folds of DS1
 
 
 @dataclass(frozen=True, slots=True)

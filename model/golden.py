@@ -60,7 +60,7 @@ def main() -> None:
     usual = np.broadcast_to(drawn_beat(USUAL), windows.shape)
     features = np.stack([rr_features(rr_ms) for _, rr_ms in DRAWN_BEATS.values()])
     model = keras.models.load_model(served().keras_path)
-    logits = model.predict([scale_waveforms(windows, usual), features], verbose=0)
+    logits = model.predict([scale_waveforms(windows, usual, usual), features], verbose=0)
     golden = [
         {"beat": beat, "logits": of_beat, "rr_features": rr, "window_uv": window_uv}
         for beat, of_beat, rr, window_uv in zip(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from gateway.beat_classifier import INPUTS
+from gateway.beat_classifier import INPUTS, WAVEFORMS
 from gateway.dsp.beat_context import RR_FEATURES
 from gateway.dsp.beat_windows import R_POSITION
 from gateway.messages import BEAT_WINDOW_SAMPLES, BeatClass
@@ -33,12 +33,12 @@ def _specified_block(features: keras.KerasTensor, filters: int) -> keras.KerasTe
 
 
 def shipped() -> keras.Model:
-    """Logits of the AAMI classes, (n, 5), from a beat beside the usual one and its RR intervals.
+    """Logits of the AAMI classes, (n, 5), from a beat beside its patient's others and RR intervals.
 
-    Inputs (n, 187, 2) and (n, 12). The logits are the output because TFLite's int8 softmax differs
+    Inputs (n, 187, 3) and (n, 17). The logits are the output because TFLite's int8 softmax differs
     by a step between x86-64 and arm64, and what makes probabilities of them is fitted afterwards.
     """
-    waveforms = keras.Input((BEAT_WINDOW_SAMPLES, 2), name=INPUTS[0])
+    waveforms = keras.Input((BEAT_WINDOW_SAMPLES, WAVEFORMS), name=INPUTS[0])
     rr_features = keras.Input((len(RR_FEATURES),), name=INPUTS[1])
     beat = layers.Cropping1D(BEAT_REACH)(waveforms)
     shape = _block(beat, filters=12, width=7, stride=2)  # 16 ms a step: 40 Hz still fits

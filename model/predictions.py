@@ -9,7 +9,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from gateway.beat_classifier import probabilities
+from gateway.beat_classifier import most_fitting, probabilities
 from gateway.messages import BeatClass
 from gateway.tflite_classifier import TfliteClassifier
 from model.beats import Beats, ServingBeats
@@ -87,10 +87,9 @@ def float_predictions(experiment: Experiment, beats: Beats) -> Predictions:
     if experiment.network == "specified":
         return _binary_predictions(beats, outputs[:, 0], stated["abnormal_threshold"])
     shares = probabilities(outputs, stated["temperature"], stated["class_biases"])
-    p_abnormal = 1.0 - shares[:, 0]
-    likeliest = np.array(CLASSES)[1 + shares[:, 1:].argmax(axis=1)]  # an abnormal class
-    labels = np.where(p_abnormal < stated["abnormal_threshold"], CLASSES[0], likeliest)
-    return _without_missed(beats, p_abnormal, labels, names_classes=True)
+    thresholds = stated["abnormal_threshold"], stated["supraventricular_threshold"]
+    labels = most_fitting(shares, CLASSES, *thresholds)
+    return _without_missed(beats, 1.0 - shares[:, 0], labels, names_classes=True)
 
 
 def classified(tflite_path: Path, beats: ServingBeats) -> Predictions:

@@ -47,7 +47,12 @@ CUT_FIELDS: dict[str, dict[str, object]] = {
         "labels": [],
     },
 }
-CHOSEN = ("temperature", "class_biases", "abnormal_threshold")  # the specified has the last alone
+CHOSEN = (  # the specified network has the first alone
+    "abnormal_threshold",
+    "supraventricular_threshold",
+    "temperature",
+    "class_biases",
+)
 
 
 def to_int8(model: keras.Model, inputs: list[NDArray[np.float32]]) -> bytes:

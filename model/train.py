@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -23,7 +24,7 @@ from model.beats import Beats
 from model.calibrate import calibrate
 from model.experiments import Experiment, chosen_experiments, current_commit
 from model.partition import Partition
-from model.recipes import BATCH_BEATS, RECIPES, Recipe
+from model.recipes import BATCH_BEATS, RECIPES, Epoch, Recipe
 from model.scores import CLASSES, auc, best_f1_threshold
 
 PREDICT_BEATS = 1024
@@ -40,10 +41,10 @@ class Fitted:
 
 def fit(recipe: Recipe, partition: Partition, seed: int) -> Fitted:
     """Stops where the validation AUC has not risen for the recipe's patience; keeps the best."""
-    model, generator = _started(recipe, recipe.max_epochs, seed)
+    model, epochs = _started(recipe, partition.train, recipe.max_epochs, seed)
     best, best_auc, fitted = 0, 0.0, None
     for epoch in range(1, recipe.max_epochs + 1):
-        _run_epoch(model, recipe, partition.train, generator)
+        _run_epoch(model, next(epochs))
         if recipe.patience_epochs >= recipe.max_epochs and epoch < recipe.max_epochs:
             continue
         outputs = predict(model, partition.validation)
@@ -58,9 +59,9 @@ def fit(recipe: Recipe, partition: Partition, seed: int) -> Fitted:
 
 
 def fit_for(recipe: Recipe, train: Beats, epochs: int, seed: int) -> keras.Model:
-    model, generator = _started(recipe, epochs, seed)
+    model, drawn = _started(recipe, train, epochs, seed)
     for _ in trange(epochs, desc="final epochs", disable=None):
-        _run_epoch(model, recipe, train, generator)
+        _run_epoch(model, next(drawn))
     return model
 
 
@@ -72,16 +73,15 @@ def predict(model: keras.Model, beats: Beats) -> NDArray[np.float32]:
     return outputs
 
 
-def _started(recipe: Recipe, epochs: int, seed: int) -> tuple[keras.Model, np.random.Generator]:
+def _started(
+    recipe: Recipe, train: Beats, epochs: int, seed: int
+) -> tuple[keras.Model, Iterator[Epoch]]:
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
-    return recipe.compiled(epochs), np.random.default_rng(seed)
+    return recipe.compiled(epochs), recipe.epochs(train, np.random.default_rng(seed))
 
 
-def _run_epoch(
-    model: keras.Model, recipe: Recipe, train: Beats, generator: np.random.Generator
-) -> None:
-    epoch = recipe.epoch(train, generator)
+def _run_epoch(model: keras.Model, epoch: Epoch) -> None:
     model.fit(
         epoch.inputs,
         epoch.targets,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gateway.beat_classifier import INPUTS, USUAL_BEAT_SPAN, ModelCard
 from gateway.dsp.beat_context import RR_FEATURES
+from gateway.dsp.beat_windows import R_POSITION
 from gateway.messages import BeatClass, BeatInContext, BeatLabel
 
 FAKE_CARD = ModelCard(
@@ -16,7 +17,7 @@ FAKE_CARD = ModelCard(
     sha256="f" * 64,
     sample_rate_hz=125,
     window_samples=187,
-    r_position=93,
+    r_position=R_POSITION,
     filter_band_hz=(0.5, 40.0),
     normalisation=USUAL_BEAT_SPAN,
     inputs=INPUTS,
@@ -25,6 +26,7 @@ FAKE_CARD = ModelCard(
     temperature=1.0,
     class_biases=(0.0, 0.0),
     abnormal_threshold=0.5,
+    supraventricular_threshold=0.5,
     split={},
     training={},
     scores=(),

@@ -12,10 +12,12 @@ from gateway.beat_classifier import (
     WAVEFORM_LIMIT,
     ModelRefused,
     load_card,
+    most_fitting,
     probabilities,
     scale_waveforms,
 )
 from gateway.dsp.beat_context import RR_FEATURES
+from gateway.dsp.beat_windows import R_POSITION
 from gateway.tflite_classifier import default_model_path
 
 CARD = default_model_path().with_suffix(".json")
@@ -51,7 +53,7 @@ def test_a_missing_field_is_named(tmp_path, name):
     [
         ({"sample_rate_hz": 250}, "sample_rate_hz is 250, beat windows have 125"),
         ({"window_samples": 180}, "window_samples is 180, beat windows have 187"),
-        ({"r_position": 0}, "r_position is 0, beat windows have R at 93"),
+        ({"r_position": 0}, "r_position is 0, beat windows have R at 125"),
         (
             {"filter_band_hz": [0.5, 30.0]},
             "filter_band_hz is (0.5, 30.0), beat windows are filtered (0.5, 40.0)",
@@ -79,6 +81,10 @@ def test_a_missing_field_is_named(tmp_path, name):
             "class_biases are not finite",
         ),
         ({"abnormal_threshold": 1.0}, "abnormal_threshold is not within 0–1"),
+        (
+            {"supraventricular_threshold": 0.0},
+            "supraventricular_threshold is not within 0–1",
+        ),
         ({"abnormal_threshold": "0.5"}, "abnormal_threshold is '0.5', not of type float"),
         ({"sha256": "abc"}, "sha256 is not 64 hex digits"),
     ],
@@ -107,16 +113,38 @@ def test_a_missing_card_is_refused(tmp_path):
 
 def test_waveforms_are_in_spans_of_the_usual_qrs_complex_and_bounded():
     usual = np.zeros((2, 187), np.float32)
-    usual[0, 93], usual[0, 96] = 800.0, -200.0  # spans 1 mV
-    usual[0, 140] = 5000.0  # no part of the complex
+    usual[0, R_POSITION], usual[0, R_POSITION + 3] = 800.0, -200.0  # spans 1 mV
+    usual[0, R_POSITION + 47] = 5000.0  # no part of the complex
     samples = np.zeros((2, 187), np.float32)
-    samples[0, 93], samples[1, 93] = 2000.0, 10.0
-    waveforms = scale_waveforms(samples, usual)
-    assert waveforms.shape == (2, 187, 2)
+    samples[0, R_POSITION], samples[1, R_POSITION] = 2000.0, 10.0
+    waveforms = scale_waveforms(samples, usual, -usual)
+    assert waveforms.shape == (2, 187, 3)
     assert waveforms.dtype == np.float32
-    assert waveforms[0, 93, 1] == pytest.approx(0.8)
-    assert waveforms[0, 93, 0] == waveforms[0, 140, 1] == WAVEFORM_LIMIT
-    assert waveforms[1, 93, 0] == pytest.approx(10.0 / LEAST_SPAN_UV)
+    assert waveforms[0, R_POSITION, 1] == pytest.approx(0.8)
+    assert waveforms[0, R_POSITION, 2] == pytest.approx(-0.8)
+    assert waveforms[0, R_POSITION, 0] == waveforms[0, R_POSITION + 47, 1] == WAVEFORM_LIMIT
+    assert waveforms[1, R_POSITION, 0] == pytest.approx(10.0 / LEAST_SPAN_UV)
+
+
+def test_a_beat_is_the_likeliest_class_once_it_is_abnormal_and_else_s_by_its_own_threshold():
+    shares = np.array(  # N S V
+        [
+            [0.90, 0.05, 0.05],
+            [0.40, 0.20, 0.40],
+            [0.30, 0.50, 0.20],
+            [0.80, 0.20, 0.00],
+            [0.80, 0.10, 0.10],
+        ]
+    )
+    names = most_fitting(shares, ("N", "S", "V"), 0.5, 0.15)
+    assert names.tolist() == ["N", "V", "S", "S", "N"]
+
+
+def test_a_network_that_knows_no_s_gives_none():
+    assert most_fitting(np.array([[0.6, 0.4], [0.5, 0.5]]), ("N", "V"), 0.5, 0.1).tolist() == [
+        "N",
+        "V",
+    ]
 
 
 def test_probabilities_sum_to_1_and_no_logit_is_too_large():

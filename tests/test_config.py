@@ -92,7 +92,7 @@ def test_every_kind_of_value_is_read(write: Any) -> None:
         ),
         (
             "[alarms]\nheart_rate_extreme_low_bpm = 60",
-            "alarms: heart_rate_extreme_low_bpm must not be above heart_rate_low_bpm",
+            "alarms: heart_rate_extreme_low_bpm (60) must not be above heart_rate_low_bpm (50)",
         ),
         (
             '[alarms]\nabnormal_beat = "never"',

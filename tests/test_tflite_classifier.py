@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gateway.beat_classifier import ModelRefused, probabilities
+from gateway.beat_classifier import ModelRefused, most_fitting, probabilities
 from gateway.dsp.beat_context import RR_FEATURES
 from gateway.messages import BeatClass, BeatInContext, SampleIndex
 from gateway.tflite_classifier import MAX_MODEL_BYTES, TfliteClassifier, default_model_path
@@ -20,10 +20,12 @@ OTHER_MODELS = Path(__file__).parents[1] / "model/artefacts"
 
 
 def beat(samples_uv: list[float], rr_features: list[float], gain: float = 1.0) -> BeatInContext:
+    usual = gain * np.array(GOLDEN[0]["window_uv"], np.float32)
     return BeatInContext(
         SampleIndex(1000),
         gain * np.array(samples_uv, np.float32),
-        gain * np.array(GOLDEN[0]["window_uv"], np.float32),
+        usual,
+        usual,
         np.array(rr_features, np.float32),
     )
 
@@ -67,15 +69,11 @@ def test_probabilities_are_those_of_the_float_model(classifier):
 def test_an_abnormal_beat_gets_the_abnormal_class_of_the_float_model(classifier):
     given = classifier.classify(golden_beats())
     shares = golden_shares(classifier)
-    abnormal = 1.0 - shares[:, 0] >= classifier.card.abnormal_threshold
-    likeliest = 1 + shares[:, 1:].argmax(axis=1)
-    expected = [
-        classifier.card.labels[place] if is_abnormal else "N"
-        for place, is_abnormal in zip(likeliest, abnormal, strict=True)
-    ]
+    card = classifier.card
+    thresholds = card.abnormal_threshold, card.supraventricular_threshold
+    expected = most_fitting(shares, card.labels, *thresholds).tolist()
     assert [label.beat_class for label in given] == expected
-    assert any(abnormal)
-    assert not all(abnormal)
+    assert {"N", "V"} <= set(expected)
 
 
 def test_a_usual_beat_is_normal_and_a_wide_early_one_ventricular(classifier):
@@ -88,7 +86,8 @@ def test_a_usual_beat_is_normal_and_a_wide_early_one_ventricular(classifier):
 
 def test_the_threshold_is_the_cards(model_copy):
     card = json.loads(model_copy.with_suffix(".json").read_text())
-    model_copy.with_suffix(".json").write_text(json.dumps(card | {"abnormal_threshold": 0.001}))
+    changed = card | {"abnormal_threshold": 0.001, "supraventricular_threshold": 0.999}
+    model_copy.with_suffix(".json").write_text(json.dumps(changed))
     suspicious = TfliteClassifier(model_copy).classify(golden_beats())
     assert [label.beat_class != "N" for label in suspicious] == [
         label.p_abnormal >= 0.001 for label in suspicious
@@ -102,8 +101,10 @@ def test_the_class_never_contradicts_the_probability(classifier):
         for _ in range(200)
     ]
     for label in classifier.classify(golden_beats() + noise):
-        is_normal = label.beat_class is BeatClass.NORMAL
-        assert is_normal == (label.p_abnormal < classifier.card.abnormal_threshold)
+        may_be_normal = label.p_abnormal < classifier.card.abnormal_threshold
+        is_early = label.beat_class is BeatClass.SUPRAVENTRICULAR
+        assert is_early or may_be_normal == (label.beat_class is BeatClass.NORMAL)
+        assert not is_early or label.p_abnormal >= classifier.card.supraventricular_threshold
 
 
 def test_grouping_and_gain_change_nothing(classifier):

@@ -25,14 +25,22 @@ def beds() -> Response:
 
 @blueprint.get("/api/alarms")
 def alarms() -> Response:
-    """The newest alarms of the present stays, ended ones too; ?bed= names one bed."""
+    """The newest alarms of the present stays, ended ones too; ?bed= names one bed.
+
+    `cloud` tells how far each has come, null where that is not known.
+    """
     context = context_of(current_app)
     stays = {view.bed_id: view.stay for view in context.live_view.beds()}
     only = request.args.get("bed")
     if only is not None and only not in stays:
         abort(404, "There is no such bed.")
+    cloud = context.cloud_progress()
     shown = [
-        {"bed": str(past.bed), **alarm_json(past.alarm)}
+        {
+            "bed": str(past.bed),
+            **alarm_json(past.alarm),
+            "cloud": cloud.get((past.bed_name, past.alarm.kind, past.alarm.onset_s)),
+        }
         for past in context.history.alarm_history(MAX_ALARMS)
         if only in (None, str(past.bed)) and past.stay == stays.get(str(past.bed))
     ]

@@ -9,7 +9,13 @@ from werkzeug.exceptions import HTTPException
 
 from gateway import __version__
 from gateway.dashboard import api, host_check, stream, views
-from gateway.dashboard.context import EXTENSION, AlarmHistory, DashboardContext, Health
+from gateway.dashboard.context import (
+    EXTENSION,
+    AlarmHistory,
+    AlarmProgress,
+    DashboardContext,
+    Health,
+)
 from gateway.live_view import LiveView
 
 MACHINE_PATHS = ("/api/", "/stream", "/healthz", "/metrics")
@@ -21,15 +27,16 @@ def create_app(
     history: AlarmHistory,
     health: Callable[[], Health],
     metrics: Callable[[], str],
+    cloud_progress: AlarmProgress,
     acknowledge_command: str = ACKNOWLEDGE_COMMAND,
 ) -> Flask:
-    """Build the application. `history`, `health` and `metrics` are called from server threads.
+    """Build the application. All but `live_view` are called from server threads.
 
     `acknowledge_command` is what the pages tell people to type, a bed's name behind it.
     """
     app = Flask(__name__)
     app.extensions[EXTENSION] = DashboardContext(
-        live_view, history, health, metrics, acknowledge_command
+        live_view, history, health, metrics, cloud_progress, acknowledge_command
     )
     app.jinja_env.globals["version"] = __version__
     host_check.guard(app)

@@ -20,6 +20,8 @@ class PastAlarm(Protocol):
     @property
     def bed(self) -> int: ...
     @property
+    def bed_name(self) -> str: ...
+    @property
     def stay(self) -> int | None: ...
     @property
     def alarm(self) -> Alarm: ...
@@ -30,6 +32,10 @@ class AlarmHistory(Protocol):
 
     def alarm_history(self, limit: int) -> Sequence[PastAlarm]:
         """The last `limit` alarms, newest first."""
+
+
+# How far alarms have come on their way to the cloud, by bed, kind and onset; unknown ones lack
+AlarmProgress = Callable[[], Mapping[tuple[str, str, float], str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class DashboardContext:
     history: AlarmHistory
     health: Callable[[], Health]
     metrics: Callable[[], str]  # Prometheus' text format
+    cloud_progress: AlarmProgress
     acknowledge_command: str
 
 

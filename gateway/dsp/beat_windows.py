@@ -1,10 +1,10 @@
 """The serving cut: the window around an R peak that the classifier sees.
 
-187 samples at 125 Hz with R at position 93, so from R − 0.744 s to R + 0.744 s: the P wave is in,
-and the label can follow 0.784 s after R (window 0.744 s, resampler 0.040 s). Training cuts its
-windows with the same `cut_window`, from the same band-passed signal; that signal lags the raw one
-by the band-pass's delay (7–10 ms in the QRS band), in both. Samples stay in µV: what scale the
-network wants is the classifier's business.
+187 samples at 125 Hz with R at position 125, so from R − 1.000 s to R + 0.488 s: the P wave is in
+and so is the T wave, and the window is whole 0.528 s after R (the resampler reaches 0.040 s past
+it). Training cuts its windows with the same `cut_window`, from the same band-passed signal; that
+signal lags the raw one by the band-pass's delay (7–10 ms in the QRS band), in both. Samples stay
+in µV: what scale the network wants is the classifier's business.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gateway.messages import (
     SampleBlock,
 )
 
-R_POSITION = 93  # 0.744 s after R, within the 0.75 s that a label may wait for
+R_POSITION = 125  # leaves 0.488 s after R: the T wave, and a label within 0.9 s
 RESAMPLER_REACH_S = 0.040  # half length of the FIR; gives the attenuation below
 RESAMPLER_CORNER_HZ = 62.5  # Nyquist rate of the window; 40 Hz passes, above 85 Hz is stopped
 KAISER_BETA = 5.65  # 60 dB stop band (Kaiser 1974)
@@ -68,6 +68,7 @@ def cut_window(
 class BeatWindowCutter:
     """Cuts one window for each peak, in the order of R, as soon as the signal after it is there.
 
+    A lead that is off and a clipped signal are as a gap: no window holds them.
     Push signal and gaps in order; add the peaks of an item before the next item is pushed.
     """
 
@@ -84,7 +85,7 @@ class BeatWindowCutter:
     def push(self, item: SampleBlock | Gap) -> list[BeatWindow]:
         """The windows that are complete, or known never to be, with this item."""
         self._signal.forget(self._end - self._history)
-        if isinstance(item, SampleBlock):
+        if isinstance(item, SampleBlock) and not item.lead_off and not item.clipped:
             self._signal.append(item)
         self._end = item.end
         return self._cut_ready()

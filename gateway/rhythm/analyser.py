@@ -12,6 +12,7 @@ from gateway.rhythm.ectopy import (
     Periodic,
 )
 from gateway.rhythm.intervals import MissedBeat, Pause
+from gateway.rhythm.paced import PacedRhythm
 from gateway.rhythm.rate import ExtremeBradycardia, ExtremeTachycardia, RateLimit, lower, upper
 from gateway.rhythm.rule import Rule
 from gateway.rhythm.supraventricular import AtrialFibrillation, SupraventricularTachycardia
@@ -60,7 +61,14 @@ class RhythmAnalyser:
     """Tells all rules the same, and gathers what they find."""
 
     def __init__(self, sample_rate_hz: int, limits: AlarmLimits) -> None:
+        self._sample_rate_hz = sample_rate_hz
+        self._paced = PacedRhythm(sample_rate_hz)
         self._rules = rules(sample_rate_hz, limits)
+
+    def change_limits(self, limits: AlarmLimits) -> None:
+        """Other limits hold from now on; `abnormal_beat`, which chooses a rule, is the same."""
+        for rule, fresh in zip(self._rules, rules(self._sample_rate_hz, limits), strict=True):
+            rule.adopt(fresh)
 
     def push_gap(self, gap: Gap) -> None:
         for rule in self._rules:
@@ -74,8 +82,17 @@ class RhythmAnalyser:
         for rule in self._rules:
             rule.push_beat(beat)
 
+    def push_spike(self, r_sample: SampleIndex, has_spike: bool) -> None:
+        """Whether a pacing spike leads to the beat at `r_sample`; before its label is made."""
+        self._paced.push_spike(r_sample, has_spike)
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether a pacemaker makes the rhythm: its beats have no label."""
+        return self._paced.holds
+
     def push_second(self, vitals: VitalSigns) -> None:
-        for rule in self._rules:
+        for rule in (*self._rules, self._paced):
             rule.push_second(vitals)
 
     def push_fibrillation(self, end: SampleIndex, log_odds: float | None) -> None:
@@ -91,12 +108,12 @@ class RhythmAnalyser:
     @property
     def open_kinds(self) -> frozenset[RhythmKind]:
         """The findings that are open."""
-        return frozenset(rule.kind for rule in self._rules if rule.is_open)
+        return frozenset(rule.kind for rule in (*self._rules, self._paced) if rule.is_open)
 
     def decide(self, at: SampleIndex) -> list[RhythmEvent]:
         """The events that the signal before `at` begins and ends."""
-        return [event for rule in self._rules for event in rule.decide(at)]
+        return [event for rule in (*self._rules, self._paced) for event in rule.decide(at)]
 
     def finish(self, at: SampleIndex) -> list[RhythmEvent]:
         """End what is open: the session is over at `at`."""
-        return [event for rule in self._rules for event in rule.finish(at)]
+        return [event for rule in (*self._rules, self._paced) for event in rule.finish(at)]

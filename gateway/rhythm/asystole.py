@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from gateway.dsp.quality import PEAK_DELAY_S
 from gateway.messages import Gap, RhythmEvent, RhythmKind, RPeak, SampleIndex, VitalSigns
 from gateway.rhythm.rule import Finding, Rule
@@ -21,6 +23,9 @@ class Asystole(Rule):
         self._peak_delay = self._samples(PEAK_DELAY_S)
         self._counted_from = SampleIndex(0)
         self._over: tuple[SampleIndex, SampleIndex] | None = None  # onset and end, not yet told
+
+    def adopt(self, other: Self) -> None:
+        self._criterion = other._criterion
 
     def push_gap(self, gap: Gap) -> None:
         self._counted_from = gap.end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
+from typing import Self
 
 from gateway.messages import Beat, BeatClass, RhythmEvent, RhythmKind, SampleIndex
 from gateway.rhythm.rule import Fading, Finding, Noting
@@ -64,6 +65,9 @@ class MinuteShare(Fading):
         self._minute = self._samples(MINUTE_S)
         # R sample and p(abnormal), None for a beat that is not of the kind
         self._beats: deque[tuple[SampleIndex, float | None]] = deque(maxlen=MAX_MINUTE_BEATS)
+
+    def adopt(self, other: Self) -> None:
+        self._limit = other._limit
 
     def push_beat(self, beat: Beat) -> None:
         if beat.label is not None:

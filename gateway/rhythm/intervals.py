@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
+from typing import Self
 
 from gateway.messages import Beat, BeatClass, RhythmKind, SampleIndex, VitalSigns
 from gateway.rhythm.rule import Finding, Noting
@@ -44,9 +45,9 @@ class LongInterval(Noting):
         """The interval before this beat is not known."""
 
     def _is_usable(self, before: Beat, beat: Beat) -> bool:
-        """The seconds up to the one that holds `beat` are judged by now."""
+        """The second that holds `beat` may not be judged yet; without a label it is in noise."""
         second = self._sample_rate_hz
-        return all(
+        return beat.label is not None and all(
             start + second <= before.r_sample or start > beat.r_sample for start in self._unusable
         )
 
@@ -57,6 +58,9 @@ class Pause(LongInterval):
     def __init__(self, sample_rate_hz: int, pause_s: float, asystole_s: float) -> None:
         super().__init__(RhythmKind.PAUSE, sample_rate_hz)
         self._from_ms, self._below_ms = 1000.0 * pause_s, 1000.0 * asystole_s
+
+    def adopt(self, other: Self) -> None:
+        self._from_ms, self._below_ms = other._from_ms, other._below_ms
 
     def _is_too_long(self, before: Beat, rr_ms: float) -> bool:
         return self._from_ms <= rr_ms < self._below_ms
@@ -69,6 +73,9 @@ class MissedBeat(LongInterval):
         super().__init__(RhythmKind.MISSED_BEAT, sample_rate_hz)
         self._below_ms = 1000.0 * pause_s
         self._usual_ms: deque[float] = deque(maxlen=MEAN_INTERVALS)
+
+    def adopt(self, other: Self) -> None:
+        self._below_ms = other._below_ms
 
     def _is_too_long(self, before: Beat, rr_ms: float) -> bool:
         steady = self._is_steady()

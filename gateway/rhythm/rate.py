@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
 
 from gateway.dsp.quality import PEAK_DELAY_S
 from gateway.messages import (
@@ -66,6 +68,10 @@ class RateLimit(Fading):
         self._peaks: deque[SampleIndex] = deque(maxlen=bound.beats)
         self._beyond_from: SampleIndex | None = None  # first beat of a run beyond the limit
 
+    def adopt(self, other: Self) -> None:
+        self._bound, self._asystole = other._bound, other._asystole
+        self._judge_run()
+
     def push_gap(self, gap: Gap) -> None:
         self._forget_run()
 
@@ -73,6 +79,9 @@ class RateLimit(Fading):
         if self._peaks and peak.sample - self._peaks[-1] >= self._asystole:
             self._forget_run()
         self._peaks.append(peak.sample)
+        self._judge_run()
+
+    def _judge_run(self) -> None:
         if not self._is_whole() or not self._bound.is_beyond(self._rate_bpm()):
             self._beyond_from = None
         elif self._beyond_from is None:
@@ -138,10 +147,19 @@ class ExtremeBradycardia(LethalRate):
         super().__init__(kind, sample_rate_hz, bound, asystole_s)
         self._slow_from: SampleIndex | None = None  # first beat of a run of slow intervals
 
+    def adopt(self, other: Self) -> None:
+        super().adopt(other)
+        self._slow_from = None
+        for before, after in pairwise(self._peaks):
+            self._judge_interval(before, after)
+
     def push_peak(self, peak: RPeak) -> None:
         super().push_peak(peak)
         before = self._peaks[-2] if len(self._peaks) > 1 else peak.sample
-        if peak.sample - before <= self._samples(60.0 / self._bound.bpm):
+        self._judge_interval(before, peak.sample)
+
+    def _judge_interval(self, before: SampleIndex, after: SampleIndex) -> None:
+        if after - before <= self._samples(60.0 / self._bound.bpm):
             self._slow_from = None
         elif self._slow_from is None:
             self._slow_from = before

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 from gateway.messages import (
     MAX_EVIDENCE_BEATS,
@@ -64,6 +65,9 @@ class Rule(ABC):
     def is_open(self) -> bool:
         """Whether the event has begun and not ended."""
         return self._open is not None
+
+    def adopt(self, other: Self) -> None:
+        """From now on the limits of `other` hold; what the beats have shown so far stays."""
 
     def push_gap(self, gap: Gap) -> None:
         """The signal from `gap.start` to `gap.end` is unknown."""

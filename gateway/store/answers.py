@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +79,18 @@ class Bed:
     state: BedState
     stay: StayId | None
     device_id: DeviceId | None
+    limits: Mapping[str, float] | None = None  # alarm limits of the patient's own, by key
+
+
+def bed_of(row: Row[Any]) -> Bed:
+    return Bed(
+        BedId(row.id),
+        row.name,
+        BedState(row.state),
+        row.stay_id,
+        row.device_id,
+        None if row.limits is None else json.loads(row.limits),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, func, insert, select, update
@@ -19,6 +20,7 @@ from gateway.store.entries import (
     Discharge,
     ReleaseSensor,
     Resume,
+    SetLimits,
     Standby,
     StayId,
 )
@@ -42,6 +44,8 @@ def apply_bed_command(connection: Connection, command: BedCommand) -> None:
             _assign(connection, command)
         case ReleaseSensor():
             _release(connection, command)
+        case SetLimits():
+            _set_limits(connection, command)
 
 
 def note_sensor(connection: Connection, device_id: DeviceId, seen_s: float) -> None:
@@ -148,6 +152,17 @@ def _discharge(connection: Connection, command: Discharge) -> None:
         .values(discharged_s=command.at_s)
     )
     _set_state(connection, bed.id, BedState.VACANT)
+
+
+def _set_limits(connection: Connection, command: SetLimits) -> None:
+    bed = _bed(connection, command.bed)
+    _require(bed.state != BedState.VACANT, BedRefusal.VACANT, command.bed)
+    limits = None if command.limits is None else json.dumps(dict(command.limits))
+    connection.execute(
+        update(stays)
+        .where(stays.c.bed_id == bed.id, stays.c.discharged_s.is_(None))
+        .values(limits=limits)
+    )
 
 
 def _open_assignment(connection: Connection, bed_id: int) -> Row[Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NewType
 
@@ -109,7 +110,8 @@ class AlarmChanged:
 @dataclass(frozen=True, slots=True)
 class MinuteSummary:
     """One minute of a session. Rates are None where no second of it was usable, `rmssd_ms` where
-    too little of it was normal beats."""
+    too little of it was normal beats. From `beats_by_class` on only the cloud is told: the store
+    keeps the beats themselves."""
 
     session: SessionId
     minute_s: int  # Unix seconds at which the minute begins
@@ -121,6 +123,11 @@ class MinuteSummary:
     usable_s: float
     gap_s: float
     rmssd_ms: float | None = None
+    beats_by_class: Mapping[str, int] | None = None
+    quality: float | None = None
+    lead_off_s: int | None = None
+    first_sequence: FrameSequence | None = None  # of the frames that hold the minute
+    last_sequence: FrameSequence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +197,14 @@ class ReleaseSensor:
     at_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class SetLimits:
+    """The bed's patient has alarm limits of their own until discharge, by key; None: no more."""
+
+    bed: str
+    limits: Mapping[str, float] | None
+
+
 class BedRefusal(enum.StrEnum):
     """Why a bed command was not done."""
 
@@ -212,7 +227,9 @@ class BedCommandRefused(Exception):
         self.subject = subject
 
 
-BedCommand = AddBed | Admit | Discharge | Standby | Resume | AssignSensor | ReleaseSensor
+BedCommand = (
+    AddBed | Admit | Discharge | Standby | Resume | AssignSensor | ReleaseSensor | SetLimits
+)
 Entry = (
     SessionStarted
     | SessionTimed

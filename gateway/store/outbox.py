@@ -12,8 +12,10 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import quote
 
 from sqlalchemy import select
@@ -27,10 +29,10 @@ MESSAGE_ID_HEX_DIGITS = 32  # 128 bits: no two messages of all gateways meet by 
 
 _DELIVERED = """
     SELECT message_id FROM cloud.settled CROSS JOIN main.outbox USING (message_id)
-    WHERE outcome = 'delivered' LIMIT ?
+    WHERE outcome IN ('delivered', 'dropped') LIMIT ?
 """  # CROSS: from the settled ones, which are few; after a week offline the outbox is long
 
-JsonValue = str | int | float | bool | None
+JsonValue: TypeAlias = "str | int | float | bool | Mapping[str, JsonValue] | None"
 
 
 class Lane(enum.StrEnum):
@@ -54,24 +56,39 @@ class OutboxRow:
 
 
 def outbox_values(
-    lane: Lane, kind: str, store_uuid: str, created_s: float, facts: Mapping[str, JsonValue]
+    lane: Lane,
+    kind: str,
+    store_uuid: str,
+    created_s: float,
+    facts: Mapping[str, JsonValue],
+    beside: Mapping[str, JsonValue] | None = None,
 ) -> dict[str, JsonValue]:
-    """A row of the table. The id covers store, kind and facts, not when the row was made."""
-    payload = _json({"version": PAYLOAD_VERSION, **facts})
-    digest = hashlib.sha256(f"{store_uuid} {kind} {payload}".encode()).hexdigest()
+    """A row of the table. The id covers store, kind and facts, not when the row was made.
+
+    `beside` goes with the facts and is no part of the message's identity: what is derived from
+    them, or may be known better when the same fact is told again.
+    """
+    words = {"version": PAYLOAD_VERSION, **facts}
     return {
         "lane": lane.value,
         "kind": kind,
         "created_s": created_s,
-        "message_id": digest[:MESSAGE_ID_HEX_DIGITS],
-        "payload": payload,
+        "message_id": outbox_hash(f"{store_uuid} {kind} {_json(words)}"),
+        "payload": _json({**words, **(beside or {})}),
     }
 
 
+def outbox_hash(words: str) -> str:
+    """A name that the same words always get."""
+    return hashlib.sha256(words.encode()).hexdigest()[:MESSAGE_ID_HEX_DIGITS]
+
+
 class OutboxReader:
-    """cloud_sync's view of the outbox; it can't write."""
+    """cloud_sync's view of the outbox, and of the sealed frames that it may ask for; it can't
+    write, nor open a frame."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._engine = reader_engine(path)
 
     def pending(self, lane: Lane, after_id: int, limit: int) -> list[OutboxRow]:
@@ -87,6 +104,19 @@ class OutboxReader:
                 OutboxRow(r.id, Lane(r.lane), r.kind, r.created_s, r.message_id, r.payload)
                 for r in connection.execute(rows)
             ]
+
+    def frames(
+        self, device: str, boot_id: int, salt: bytes, first: int, last: int
+    ) -> list[tuple[int, bytes]]:
+        """Sequence and sealed bytes of what is stored from `first` to `last`, both included."""
+        # Imported here: it brings numpy, 25 MB that an outbox without waveforms never needs.
+        from gateway.messages import DeviceId, FrameSequence, SessionId
+        from gateway.store.reader import Reader
+
+        session = SessionId(DeviceId(int(device.removeprefix("ECG-"), 16)), boot_id, salt)
+        with closing(Reader(self._path)) as reader:
+            stored = reader.frames(session, FrameSequence(first), FrameSequence(last))
+        return [(frame.sequence, frame.sealed) for frame in stored]
 
     def close(self) -> None:
         self._engine.dispose()

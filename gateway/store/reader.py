@@ -14,7 +14,6 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, null, se
 
 from gateway.messages import (
     AlarmState,
-    BedState,
     DeviceId,
     FrameSequence,
     Gap,
@@ -34,6 +33,7 @@ from gateway.store.answers import (
     StoredSession,
     alarm_of,
     beat_of,
+    bed_of,
     event_of,
     gap_of,
     journalled,
@@ -189,15 +189,12 @@ class Reader:
     def beds(self) -> list[Bed]:
         """All beds by name."""
         rows = (
-            select(beds, stays.c.id.label("stay_id"), assignments.c.device_id)
+            select(beds, stays.c.id.label("stay_id"), stays.c.limits, assignments.c.device_id)
             .join(stays, _open_stay(), isouter=True)
             .join(assignments, _assigned_to_bed(), isouter=True)
             .order_by(beds.c.name)
         )
-        return [
-            Bed(BedId(r.id), r.name, BedState(r.state), r.stay_id, r.device_id)
-            for r in self._rows(rows)
-        ]
+        return [bed_of(r) for r in self._rows(rows)]
 
     def sensors(self) -> list[Sensor]:
         """All sensors that were ever seen or assigned."""

@@ -7,7 +7,14 @@ from dataclasses import asdict
 from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from gateway.messages import SessionId, device_name
+from gateway.messages import (
+    SAMPLES_PER_FRAME,
+    Alarm,
+    AlarmPriority,
+    AlarmState,
+    SessionId,
+    device_name,
+)
 from gateway.store.beds import stay_of_bed
 from gateway.store.entries import (
     AlarmChanged,
@@ -16,18 +23,24 @@ from gateway.store.entries import (
     SecurityEvent,
     StayId,
 )
-from gateway.store.outbox import JsonValue, Lane, outbox_values
+from gateway.store.outbox import JsonValue, Lane, outbox_hash, outbox_values
 from gateway.store.schema import (
     alarms,
+    beats,
     beds,
     installation,
+    models,
     outbox,
     security_events,
+    sessions,
     stays,
     summaries,
 )
 
 MAX_SECURITY_EVENTS = 10_000  # whoever floods the radio must not fill the disk
+
+STRIP_S = 10.0  # a rhythm strip: what a person wants to see of an alarm
+_ONLY_TOLD = ("beats_by_class", "quality", "lead_off_s", "first_sequence", "last_sequence")
 
 _INSERT_OUTBOX = upsert(outbox).on_conflict_do_nothing()
 _REPLACE_SUMMARY = insert(summaries).prefix_with("OR REPLACE")
@@ -52,7 +65,15 @@ def report_alarm(
     bed = connection.scalar(select(beds.c.name).where(beds.c.id == entry.bed))
     alarm["alarm"] = alarm.pop("kind")  # the envelope says `kind` of the message itself
     facts = {"bed": bed, "stay_admitted_s": _admitted_s(connection, stay_id), **alarm}
-    _send(connection, Lane.ALARM, "alarm", now_s, facts, entry.session)
+    beside: dict[str, JsonValue] = {
+        "alarm_id": outbox_hash(
+            f"{_store_uuid(connection)} {bed} {alarm['alarm']} {entry.alarm.onset_s!r}"
+        ),
+        "notify": _calls_a_person(entry.alarm),
+        "model": _model_of(connection, session_row_id),
+        "strip": _strip(connection, session_row_id, entry.alarm),
+    }
+    _send(connection, Lane.ALARM, "alarm", now_s, facts, entry.session, beside)
 
 
 def report_summary(
@@ -65,6 +86,7 @@ def report_summary(
     """Write the minute; the cloud is told only of a patient's minute, not of an idle sensor's."""
     minute = asdict(entry)
     del minute["session"]
+    told = {name: minute.pop(name) for name in _ONLY_TOLD}
     keys = {"session_id": session_row_id, "stay_id": stay_id}
     connection.execute(_REPLACE_SUMMARY, {**keys, **minute})
     if stay_id is None:
@@ -75,7 +97,9 @@ def report_summary(
         .where(stays.c.id == stay_id)
     ).one()
     facts = {"bed": stay.name, "stay_admitted_s": stay.admitted_s, **minute}
-    _send(connection, Lane.SUMMARY, "summary", now_s, facts, entry.session)
+    burden = 100 * entry.abnormal_beats / entry.beats if entry.beats else None
+    told["abnormal_burden_percent"] = burden
+    _send(connection, Lane.SUMMARY, "summary", now_s, facts, entry.session, told)
 
 
 def note_security_event(connection: Connection, entry: SecurityEvent) -> None:
@@ -102,12 +126,56 @@ def _send(
     now_s: float,
     facts: dict[str, JsonValue],
     session: SessionId | None,
+    beside: dict[str, JsonValue],
 ) -> None:
-    store_uuid = connection.scalars(select(installation.c.uuid)).one()
     source = {
         "device": None if session is None else device_name(session.device_id),
         "boot_id": None if session is None else session.boot_id,
         "salt": None if session is None else session.salt.hex(),
     }
-    values = outbox_values(lane, kind, store_uuid, now_s, {**source, **facts})
+    uuid = _store_uuid(connection)
+    values = outbox_values(lane, kind, uuid, now_s, {**source, **facts}, beside)
     connection.execute(_INSERT_OUTBOX, values)
+
+
+def _store_uuid(connection: Connection) -> str:
+    uuid: str = connection.scalars(select(installation.c.uuid)).one()
+    return uuid
+
+
+def _calls_a_person(alarm: Alarm) -> bool:
+    """Raised or escalated just now; what is of low priority can wait for the next look."""
+    return alarm.state is AlarmState.ACTIVE and alarm.priority is not AlarmPriority.LOW
+
+
+def _model_of(connection: Connection, session_row_id: int | None) -> str | None:
+    """The short hash of the model that labelled the session's newest stored beat."""
+    newest = (
+        select(models.c.short_hash)
+        .join(beats, beats.c.model_id == models.c.id)
+        .where(beats.c.session_id == session_row_id)
+        .order_by(beats.c.r_sample.desc())
+        .limit(1)
+    )
+    return connection.scalar(newest)
+
+
+def _strip(
+    connection: Connection, session_row_id: int | None, alarm: Alarm
+) -> dict[str, JsonValue] | None:
+    """Which frames hold the ten seconds around the onset; they end when the alarm was raised, if
+    that was sooner, for then these frames are stored."""
+    if alarm.state is not AlarmState.ACTIVE or alarm.escalated_s is not None:
+        return None
+    session = connection.execute(select(sessions).where(sessions.c.id == session_row_id)).first()
+    if session is None or session.wall_offset_s is None:
+        return None
+    end_s = min(alarm.raised_s, alarm.onset_s + STRIP_S / 2) - session.wall_offset_s
+    frame_s = SAMPLES_PER_FRAME / session.sample_rate_hz
+    if end_s < 0:
+        return None
+    return {
+        "first_sequence": max(0, int((end_s - STRIP_S) // frame_s)),
+        "last_sequence": int(end_s // frame_s),
+        "sample_rate_hz": session.sample_rate_hz,
+    }

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005"
 
 metadata = MetaData()
 
@@ -67,6 +67,7 @@ stays = _table(
     Column("bed_id", Integer, ForeignKey("beds.id"), nullable=False),
     Column("admitted_s", REAL, nullable=False),
     Column("discharged_s", REAL),
+    Column("limits", Text),  # JSON: the alarm limits of this patient's own, by key; NULL: none
 )
 Index("open_stay", stays.c.bed_id, unique=True, sqlite_where=stays.c.discharged_s.is_(None))
 

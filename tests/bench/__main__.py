@@ -24,6 +24,7 @@ from gateway.messages import (
 from gateway.radio.gatt import GattCharacteristic
 from gateway.simulator.ecg_sources import packaged_ecg
 from gateway.tflite_classifier import TfliteClassifier, default_model_path
+from tests.bench.road import measure_road
 from tests.bench.ward_process import measure_ward
 from tests.ward.bench import RATE_HZ, seal
 from tests.ward.conftest import WardBench, open_ward
@@ -40,6 +41,7 @@ def main() -> None:
     bench_r_peaks(steps.ravel() * 5.0)
     bench_classifier()
     measure_ward()
+    measure_road()
 
 
 def ecg_frames(seconds: int) -> np.ndarray:
@@ -114,7 +116,9 @@ def _stream(amplitude_uv: np.ndarray) -> None:
 def bench_classifier() -> None:
     classifier = TfliteClassifier(default_model_path())
     samples = np.random.default_rng(1).normal(0, 300, 187).astype(np.float32)
-    beat = BeatInContext(SampleIndex(0), samples, samples, np.zeros(len(RR_FEATURES), np.float32))
+    beat = BeatInContext(
+        SampleIndex(0), samples, samples, samples, np.zeros(len(RR_FEATURES), np.float32)
+    )
     cpu_s = _median_cpu_s(lambda: [classifier.classify([beat]) for _ in range(1000)])
     print(f"label of one beat: {1000 * cpu_s:.0f} µs (model {classifier.card.short_hash})\n")
 

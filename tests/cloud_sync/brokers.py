@@ -47,7 +47,7 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._certificate = (
-            self._unsigned(subject, subject, self._key, NOW + DAY)
+            self._unsigned(subject, subject, self._key.public_key(), NOW + DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .sign(self._key, hashes.SHA256())
         )
@@ -60,7 +60,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = (
-            self._unsigned(subject, self._certificate.subject, key, valid_until)
+            self._unsigned(subject, self._certificate.subject, key.public_key(), valid_until)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
             .sign(self._key, hashes.SHA256())
         )
@@ -70,18 +70,47 @@ class Authority:
             self._write(f"{self._name}-{name}.key", key),
         )
 
+    def sign(self, request: x509.CertificateSigningRequest) -> x509.Certificate:
+        """The certificate that somebody else's key asks for."""
+        key = request.public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        issuer = self._certificate.subject
+        unsigned = self._unsigned(request.subject, issuer, key, NOW + DAY)
+        return unsigned.sign(self._key, hashes.SHA256())
+
+    def revoke(self, files: TlsFiles) -> Path:
+        """A list of revoked certificates with this one alone."""
+        revoked = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+        entry = (
+            x509.RevokedCertificateBuilder()
+            .serial_number(revoked.serial_number)
+            .revocation_date(NOW - DAY)
+            .build()
+        )
+        crl = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._certificate.subject)
+            .last_update(NOW - DAY)
+            .next_update(NOW + DAY)
+            .add_revoked_certificate(entry)
+            .sign(self._key, hashes.SHA256())
+        )
+        path = self._directory / f"{self._name}.crl"
+        path.write_bytes(crl.public_bytes(serialization.Encoding.PEM))
+        return path
+
     @staticmethod
     def _unsigned(
         subject: x509.Name,
         issuer: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
+        key: ec.EllipticCurvePublicKey,
         valid_until: datetime.datetime,
     ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(issuer)
-            .public_key(key.public_key())
+            .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(NOW - 2 * DAY)
             .not_valid_after(valid_until)
@@ -153,6 +182,7 @@ class Subscriber:
     def __init__(self, port: int) -> None:
         self.messages: list[dict[str, object]] = []
         self.topics: list[str] = []
+        self.statuses: list[dict[str, object]] = []
         self._subscribed = threading.Event()
         self._ended = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
@@ -178,6 +208,9 @@ class Subscriber:
         self._client.loop_stop()
 
     def _take(self, message: MQTTMessage) -> None:
+        if message.topic.endswith("/status"):
+            self.statuses.append(json.loads(message.payload))
+            return
         self.topics.append(message.topic)
         self.messages.append(json.loads(message.payload))
 
@@ -221,7 +254,7 @@ def accepts(port: int) -> bool:
     return True
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cloud_sync.brokers import MOSQUITTO, Authority, Mosquitto, Subscriber
-from tests.cloud_sync.fakes import open_logs
+from tests.cloud_sync.fakes import open_engines
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +18,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(autouse=True)
 def _close_logs() -> Iterator[None]:
     yield
-    while open_logs:
-        open_logs.pop().close()
+    while open_engines:
+        open_engines.pop().dispose()
 
 
 @pytest.fixture

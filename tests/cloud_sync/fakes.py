@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+import ssl
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
+from sqlalchemy import Engine
+
+from cloud_sync.config import MqttConfig
 from cloud_sync.delivered import DeliveryLog
+from cloud_sync.envelope import seal_envelope
+from cloud_sync.lanes import Lane
+from cloud_sync.mqtt import MqttPublisher
 from cloud_sync.ports import (
     Answer,
     Delivered,
     Envelope,
-    Lane,
     Outbox,
     OutboxRow,
     OutboxVersion,
     Publisher,
 )
+from cloud_sync.presence import Presence, status_message, status_topic
+from cloud_sync.schema import open_database
 from cloud_sync.uploader import Uploader
 
 
@@ -81,7 +89,14 @@ class ScriptedPublisher:
         self._in_flight -= 1
         return answer
 
-    async def close(self) -> None:
+    async def announce(self) -> Answer:
+        return Delivered()
+
+    @property
+    def connected(self) -> bool:
+        return True
+
+    async def close(self, farewell: Presence = Presence.STOPPED) -> None:
         self.release()
 
     @property
@@ -89,29 +104,40 @@ class ScriptedPublisher:
         return [envelope.message_id for envelope in self.published]
 
 
-open_logs: list[DeliveryLog] = []  # of the test's benches; closed after it
+open_engines: list[Engine] = []  # of the test's benches; closed after it
 
 
 class Bench:
     """An uploader with its parts in the test's hand; a wait is 10 s, then 20 s, 30 s …"""
 
-    def __init__(self, directory: Path, outbox: Outbox, publisher: Publisher) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        outbox: Outbox,
+        publisher: Publisher,
+        acknowledged_lanes: Collection[Lane] = (),
+    ) -> None:
         self.clock = ManualClock()
-        self.delivery_log = DeliveryLog(directory / "delivered.sqlite3")
-        open_logs.append(self.delivery_log)
+        self.lanes: Sequence[Lane] = tuple(Lane)
+        self.engine = open_database(directory / "delivered.sqlite3")
+        open_engines.append(self.engine)
+        self.delivery_log = DeliveryLog(self.engine)
         self.uploader = Uploader(
-            "ward-3",
             outbox,
             publisher,
             self.delivery_log,
+            seal=sealed,
+            open_lanes=lambda: self.lanes,
+            acknowledged_lanes=acknowledged_lanes,
             new_backoff=_tens,
             monotonic=self.clock,
             unix_time=self.clock,
         )
 
     async def turn(self, turns: int = 1) -> None:
-        """Send, let the publisher's tasks run as far as they can, hear."""
+        """Send, let the publisher's tasks run as far as they can, hear. A second passes before."""
         for _ in range(turns):
+            self.clock.now_s += 1.0
             self.uploader.send()
             await _settled()
             self.uploader.hear()
@@ -124,7 +150,38 @@ class Bench:
             await asyncio.sleep(0.002)  # real sockets and threads need real time
 
 
-def _tens() -> Iterator[float]:
+def publisher_with(
+    config: MqttConfig,
+    tls: ssl.SSLContext | None,
+    incoming: Callable[[str, bytes], None] = lambda _topic, _payload: None,
+    spent: Callable[[int], None] = lambda _count: None,
+) -> MqttPublisher:
+    """A publisher of the gateway ward-3."""
+    return MqttPublisher(
+        config,
+        tls,
+        client_id="ward-3",
+        subscriptions=("ecg/ward-3/ack", "ecg/ward-3/request"),
+        status=lambda presence: Envelope(
+            status_topic("ward-3"), status_message("ward-3", presence, 1000.0, 900), ""
+        ),
+        incoming=incoming,
+        spent=spent,
+    )
+
+
+def sealed(row: OutboxRow) -> Envelope:
+    """As the daemon does it, but that a waveform row brings its own payload."""
+    if row.lane is Lane.WAVEFORM:
+        return Envelope("ecg/ward-3/waveform", row.payload.encode(), row.message_id)
+    return seal_envelope("ward-3", row, no_frames)
+
+
+def no_frames(*_: object) -> Sequence[tuple[int, bytes]]:
+    return ()
+
+
+def _tens(_first_s: float, _longest_s: float) -> Iterator[float]:
     wait_s = 0.0
     while True:
         wait_s += 10.0

@@ -5,7 +5,17 @@ from pathlib import Path
 import pytest
 
 from cloud_sync.__main__ import main
-from cloud_sync.config import ConfigError, MqttConfig, TlsFiles, load_config
+from cloud_sync.config import (
+    MqttConfig,
+    NoticeConfig,
+    Provider,
+    Proxy,
+    TlsFiles,
+    WaveformPolicy,
+    load_config,
+)
+from cloud_sync.link_policy import LinkPolicy, Window
+from cloud_sync.toml_section import ConfigError
 
 
 def written(directory: Path, text: str) -> Path:
@@ -41,12 +51,48 @@ def test_a_broker_elsewhere_needs_all_three_files(tmp_path: Path) -> None:
 MQTT = '[mqtt]\nhost = "localhost"\ntls = false\n'
 
 
+GOOD = 'gateway_id = "a"\n' + MQTT
+AWS = 'provider = "aws"\n' + GOOD
+WINDOWS = '[link]\npolicy = "windows"\n'
+NOTICES = (
+    '[notices]\ntopic_arn = "arn:aws:sns:eu-central-1:123456789012:alarms"\n'
+    'credentials_endpoint = "c.example"\n'
+)
+
+
+def test_the_road_to_aws(tmp_path: Path) -> None:
+    config = load_config(
+        written(
+            tmp_path,
+            AWS
+            + 'proxy = "http://proxy.clinic:3128"\n'
+            + NOTICES
+            + 'role_alias = "ecg-gateway"\n'
+            + WINDOWS
+            + 'windows = ["22:00-05:00", "12:00-13:00"]\nbytes_a_day = 50_000_000\n'
+            + '[waveforms]\npolicy = "alarms"\n',
+        )
+    )
+    assert config.provider is Provider.AWS
+    assert config.mqtt.proxy == Proxy("proxy.clinic", 3128)
+    assert config.mqtt.needs_subscriber
+    assert config.notices == NoticeConfig(
+        "eu-central-1",
+        "arn:aws:sns:eu-central-1:123456789012:alarms",
+        "https://sns.eu-central-1.amazonaws.com",
+        "c.example",
+        "ecg-gateway",
+    )
+    assert config.link == LinkPolicy((Window(1320, 300), Window(720, 780)), 50_000_000)
+    assert config.waveforms is WaveformPolicy.ALARMS
+
+
 @pytest.mark.parametrize(
     ("text", "lesson"),
     [
         ("", "gateway_id is missing"),
         ('gateway = "a"\n', "gateway is not known; did you mean gateway_id?"),
-        ("qqq = 1\n", "qqq is not known; known: gateway_id, outbox, state_directory, mqtt"),
+        ("qqq = 1\n", "qqq is not known; known: gateway_id, provider, outbox"),
         ("gateway_id = 3\n", 'gateway_id = 3 must be a text in "quotes"'),
         ('gateway_id = "a/b"\n' + MQTT, 'gateway_id = "a/b" must be 1 to 64 of'),
         ('gateway_id = "a#"\n' + MQTT, "must be 1 to 64 of"),
@@ -65,6 +111,19 @@ MQTT = '[mqtt]\nhost = "localhost"\ntls = false\n'
             'mqtt.ca_file = "/no/ca": there is no such file',
         ),
         ("gateway_id = \n", "line 1"),
+        ('gateway_id = "a"\nprovider = "azure"\n', 'provider = "azure" must be one of aws, mqtt'),
+        (GOOD + 'proxy = "proxy:3128"\n', 'mqtt.proxy = "proxy:3128" must be http://HOST:PORT'),
+        (GOOD + 'proxy = "http://u:p@proxy:1"\n', "must be http://HOST:PORT"),
+        (GOOD + '[link]\npolicy = "windows"\n', 'belongs to link.policy = "windows"'),
+        (GOOD + '[link]\nwindows = ["22:00-05:00"]\n', 'belongs to link.policy = "windows"'),
+        (GOOD + WINDOWS + 'windows = ["5-6"]\n', 'link.windows: "5-6" must be like "22:00-05:00"'),
+        (GOOD + WINDOWS + "windows = [5]\n", "must be a list of texts"),
+        (GOOD + "[link]\nbytes_a_day = 5\n", "link.bytes_a_day = 5 must be a number from 1000000"),
+        (GOOD + '[waveforms]\npolicy = "some"\n', "must be one of request, alarms, all"),
+        (GOOD + NOTICES, r"\[notices\] go through SNS and need provider"),
+        (AWS + '[notices]\ntopic_arn = "alarms"\n', "must be arn:aws:sns:REGION:ID:NAME"),
+        (AWS + NOTICES + 'endpoint = "http://sns.example"\n', "must begin with https://"),
+        (AWS + NOTICES, "notices.role_alias is missing"),
     ],
 )
 def test_an_error_teaches(tmp_path: Path, text: str, lesson: str) -> None:
@@ -80,3 +139,16 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["fly"])
     assert caught.value.code == 2
+
+
+def test_the_example_names_each_key(tmp_path: Path) -> None:
+    """Uncommented, with files that are there."""
+    example = (Path(__file__).parents[2] / "packaging" / "cloud-sync.toml").read_text("utf-8")
+    lines = [line.removeprefix("#") for line in example.splitlines() if not line.startswith("# ")]
+    text = "\n".join(line for line in lines if not line.startswith(("gateway_id", "provider")))
+    for name in ("broker-ca.pem", "cloud-sync.crt", "cloud-sync.key"):
+        (tmp_path / name).touch()
+    text = text.replace("/etc/ecg-gateway", str(tmp_path)).replace('"always"', '"windows"')
+    config = load_config(written(tmp_path, f'gateway_id = "a"\nprovider = "aws"\n{text}\n'))
+    assert config.notices is not None
+    assert config.link.bytes_a_day == 50_000_000

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine
 
 from cloud_sync.__main__ import GatewayOutbox, main, single_instance
-from cloud_sync.ports import Lane
+from cloud_sync.lanes import Lane
 from cloud_sync.uploader import MAX_IN_FLIGHT
 from gateway.store.database import open_store, writer_engine
 from gateway.store.outbox import Lane as GatewayLane

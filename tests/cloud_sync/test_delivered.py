@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from cloud_sync.delivered import DeliveryLog, Outcome, Settlement
+from cloud_sync.schema import open_database
 
 
 def delivered(message_id: str, outbox_id: int = 1, lane: str = "alarm") -> Settlement:
@@ -19,14 +19,16 @@ def refused(message_id: str, at_s: float, outbox_id: int = 1) -> Settlement:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[DeliveryLog]:
-    with closing(DeliveryLog(tmp_path / "delivered.sqlite3")) as log:
-        yield log
+    engine = open_database(tmp_path / "delivered.sqlite3")
+    yield DeliveryLog(engine)
+    engine.dispose()
 
 
 def test_remembers_by_message_id_across_a_restart(log: DeliveryLog, tmp_path: Path) -> None:
     log.settle([delivered("a"), refused("b", 6.0)])
-    with closing(DeliveryLog(tmp_path / "delivered.sqlite3")) as reopened:
-        assert reopened.settled(["a", "b", "c"]) == {"a", "b"}
+    engine = open_database(tmp_path / "delivered.sqlite3")
+    assert DeliveryLog(engine).settled(["a", "b", "c"]) == {"a", "b"}
+    engine.dispose()
 
 
 def test_a_second_delivery_of_one_message_is_one_row(log: DeliveryLog) -> None:

@@ -5,18 +5,27 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import socket
+import ssl
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cloud_sync import mqtt
-from cloud_sync.config import ConfigError, MqttConfig, TlsFiles
+from cloud_sync import mqtt_connection as mqtt
+from cloud_sync.config import MqttConfig, Proxy, TlsFiles
 from cloud_sync.delivered import Outcome
+from cloud_sync.lanes import Lane
 from cloud_sync.mqtt import MqttPublisher
-from cloud_sync.ports import Answer, Delivered, Envelope, Lane, Refused, TryLater
-from cloud_sync.tls import tls_context
+from cloud_sync.ports import Answer, Delivered, Envelope, Refused, TryLater
+from cloud_sync.presence import Presence
+from cloud_sync.tls import mqtt_tls_context, tls_context
+from cloud_sync.toml_section import ConfigError
+from tests.cloud_sync.aws_services import ProxyHandler, mutual_tls, serving
 from tests.cloud_sync.brokers import (
     DAY,
     NOW,
@@ -28,7 +37,7 @@ from tests.cloud_sync.brokers import (
     read_packet,
     wait_until,
 )
-from tests.cloud_sync.fakes import Bench, MemoryOutbox
+from tests.cloud_sync.fakes import Bench, MemoryOutbox, publisher_with
 
 # paho drops the socket of a failed handshake without closing it; the garbage collector does
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
@@ -37,7 +46,7 @@ MESSAGE = Envelope("ecg/ward-3/alarm", b'{"id":"a"}', "a")
 
 def publisher_to(port: int, tls: TlsFiles | None, host: str = "localhost") -> MqttPublisher:
     context = None if tls is None else tls_context(tls)
-    return MqttPublisher(MqttConfig(host, port, 60, tls), "ecg-ward-3", context)
+    return publisher_with(MqttConfig(host, port, 60, tls), context)
 
 
 def answer_of(port: int, tls: TlsFiles | None, host: str = "localhost") -> Answer:
@@ -175,13 +184,13 @@ def test_twenty_of_the_largest_at_once(
     broker: Mosquitto, subscriber: Subscriber, authority: Authority, tmp_path: Path
 ) -> None:
     outbox = MemoryOutbox()
-    rows = outbox.add(Lane.WAVEFORM, 2 * mqtt.MAX_IN_FLIGHT, '{"a":"' + "x" * 99_000 + '"}')
+    rows = outbox.add(Lane.SUMMARY, 2 * mqtt.MAX_IN_FLIGHT, '{"a":"' + "x" * 99_000 + '"}')
 
     async def scenario() -> None:
         publisher = publisher_to(broker.port, authority.issue("ward-3"))
         bench = Bench(tmp_path, outbox, publisher)
         await bench.until(
-            lambda: bench.delivery_log.count("waveform", Outcome.DELIVERED) == len(rows)
+            lambda: bench.delivery_log.count("summary", Outcome.DELIVERED) == len(rows)
         )
         await publisher.close()
 
@@ -208,17 +217,23 @@ def test_failed_attempts_leave_no_descriptors_behind(authority: Authority) -> No
     assert asyncio.run(scenario()) <= 2  # the server's side of the last attempt
 
 
+PUBLISH = 0x30
 CONNACK_V311 = bytes([0x20, 2, 0, 0])
 CONNACK_V5 = bytes([0x20, 3, 0, 0, 0])
 
 
 async def _acknowledge(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """PUBACK for the one PUBLISH that comes: its packet id follows the topic."""
-    _, publish = await read_packet(reader)
-    after_topic = 2 + int.from_bytes(publish[:2], "big")
-    writer.write(bytes([0x40, 2]) + publish[after_topic : after_topic + 2])
-    await writer.drain()
-    await reader.read()
+    """PUBACK for each PUBLISH that comes: its packet id follows the topic."""
+    while True:
+        try:
+            kind, publish = await read_packet(reader)
+        except asyncio.IncompleteReadError:
+            return
+        if kind & 0xF0 != PUBLISH:
+            continue
+        after_topic = 2 + int.from_bytes(publish[:2], "big")
+        writer.write(bytes([0x40, 2]) + publish[after_topic : after_topic + 2])
+        await writer.drain()
 
 
 @pytest.mark.parametrize("farewell", [b"", bytes([0x20, 2, 0, 1])], ids=["closes", "says so"])
@@ -303,10 +318,7 @@ def test_a_clogged_link_is_written_to_when_it_clears() -> None:
         await read_packet(reader)
         writer.write(CONNACK_V5)
         await underway.wait()
-        for packet_id in range(1, mqtt.MAX_IN_FLIGHT + 1):
-            await read_packet(reader)
-            writer.write(bytes([0x40, 2, 0, packet_id]))
-        await reader.read()
+        await _acknowledge(reader, writer)
 
     async def scenario() -> list[Answer]:
         async with broker_that(busy_broker) as port:
@@ -338,3 +350,131 @@ def test_no_broker_is_an_answer() -> None:
     answer = answer_of(free_port(), None)
     assert isinstance(answer, TryLater)
     assert "Connection refused" in answer.reason
+
+
+@pytest.mark.broker
+def test_birth_life_and_farewell(broker: Mosquitto, subscriber: Subscriber) -> None:
+    async def scenario() -> None:
+        publisher = publisher_to(broker.plain_port, None, "127.0.0.1")
+        assert await publisher.announce() == Delivered()
+        assert await publisher.announce() == Delivered()
+        await publisher.close(Presence.RESTING)
+
+    asyncio.run(scenario())
+    wait_until(lambda: len(subscriber.statuses) == 3)
+    assert [status["reason"] for status in subscriber.statuses] == ["connected", "alive", "resting"]
+    assert subscriber.statuses[-1]["state"] == "offline"
+
+
+@pytest.mark.broker
+def test_the_broker_speaks_for_us_when_we_are_lost(
+    broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    code = (
+        "import asyncio, os\n"
+        "from cloud_sync.config import MqttConfig\n"
+        "from tests.cloud_sync.fakes import publisher_with\n"
+        "async def lost():\n"
+        f"    await publisher_with(MqttConfig('127.0.0.1', {broker.plain_port}), None).announce()\n"
+        "    os._exit(1)\n"
+        "asyncio.run(lost())\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False)
+    wait_until(lambda: len(subscriber.statuses) == 2)
+    assert subscriber.statuses[1]["reason"] == "lost"
+
+
+@pytest.mark.broker
+def test_what_the_cloud_says_comes_in(broker: Mosquitto) -> None:
+    heard: list[tuple[str, bytes]] = []
+    spent: list[int] = []
+
+    async def scenario() -> None:
+        config = MqttConfig("127.0.0.1", broker.plain_port)
+        publisher = publisher_with(
+            config, None, lambda topic, payload: heard.append((topic, payload)), spent.append
+        )
+        await publisher.announce()
+        for topic, payload in (("ack", b"1"), ("request", b"2"), ("other", b"3")):
+            await publisher.publish(Envelope(f"ecg/ward-3/{topic}", payload, ""))
+        while len(heard) < 2:
+            await asyncio.sleep(0.01)
+        await publisher.close()
+
+    asyncio.run(scenario())
+    assert sorted(heard) == [("ecg/ward-3/ack", b"1"), ("ecg/ward-3/request", b"2")]
+    assert sum(spent) > 500  # some twenty packets with their headers
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("needs_subscriber", [True, False])
+def test_a_message_that_nobody_hears(broker: Mosquitto, needs_subscriber: bool) -> None:
+    async def scenario() -> Answer:
+        config = MqttConfig("127.0.0.1", broker.plain_port, needs_subscriber=needs_subscriber)
+        publisher = publisher_with(config, None)
+        answer = await publisher.publish(MESSAGE)
+        await publisher.close()
+        return answer
+
+    unheard = TryLater("the broker answers: No matching subscribers", lane_only=True)
+    assert asyncio.run(scenario()) == (unheard if needs_subscriber else Delivered())
+
+
+@pytest.mark.broker
+def test_through_the_clinics_proxy(broker: Mosquitto, authority: Authority) -> None:
+    async def scenario(proxy: Proxy) -> Answer:
+        ours = authority.issue("ward-3")
+        config = MqttConfig("localhost", broker.port, 60, ours, proxy)
+        publisher = publisher_with(config, tls_context(ours))
+        answer = await publisher.publish(MESSAGE)
+        await publisher.close()
+        return answer
+
+    with serving(ProxyHandler) as proxy:
+        assert asyncio.run(scenario(Proxy("127.0.0.1", proxy.port))) == Delivered()
+        assert [path for path, _, _ in proxy.asked] == [f"localhost:{broker.port}"]
+    gone = asyncio.run(scenario(Proxy("127.0.0.1", free_port())))
+    assert isinstance(gone, TryLater)
+    assert "proxy" in gone.reason.lower()
+
+
+@pytest.mark.parametrize(("port", "protocol"), [(443, "x-amzn-mqtt-ca"), (8883, None)])
+def test_the_port_of_https_is_told_that_this_is_mqtt(
+    authority: Authority, port: int, protocol: str | None
+) -> None:
+    server = mutual_tls(authority.issue("broker"))
+    server.set_alpn_protocols(["http/1.1", "x-amzn-mqtt-ca"])
+    near, far = socket.socketpair()
+    ours = mqtt_tls_context(authority.issue("ward-3"), port)
+    with ThreadPoolExecutor() as pool, near, far:
+        shaking = pool.submit(server.wrap_socket, far, server_side=True)
+        with ours.wrap_socket(near, server_hostname="localhost"), shaking.result() as met:
+            assert met.selected_alpn_protocol() == protocol
+
+
+@pytest.mark.broker
+def test_our_revoked_certificate_is_told(
+    start_broker: Callable[[Sequence[str]], Mosquitto], authority: Authority
+) -> None:
+    ours = authority.issue("ward-3-revoked")
+    broker = start_broker([f"crlfile {authority.revoke(ours)}"])
+    assert answer_of(broker.port, authority.issue("ward-3")) == Delivered()
+    answer = answer_of(broker.port, ours)
+    assert isinstance(answer, TryLater)
+    assert "does it accept our certificate?" in answer.reason
+
+
+@pytest.mark.broker
+def test_no_certificate_no_connection(broker: Mosquitto, authority: Authority) -> None:
+    """The configuration has no way to say this; a context without our certificate is refused."""
+
+    async def scenario() -> Answer:
+        ours = authority.issue("ward-3")
+        context = ssl.create_default_context(cafile=str(ours.ca))
+        return await publisher_with(
+            MqttConfig("localhost", broker.port, 60, ours), context
+        ).publish(MESSAGE)
+
+    answer = asyncio.run(scenario())
+    assert isinstance(answer, TryLater)
+    assert "does it accept our certificate?" in answer.reason

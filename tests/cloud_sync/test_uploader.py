@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud_sync.delivered import Outcome
-from cloud_sync.ports import Answer, Delivered, Lane, Refused, TryLater
+from cloud_sync.lanes import Lane
+from cloud_sync.ports import Answer, Delivered, Refused, TryLater
 from cloud_sync.uploader import MAX_IN_FLIGHT, MAX_UNANSWERED
 from tests.cloud_sync.fakes import Bench, MemoryOutbox, ScriptedPublisher
 

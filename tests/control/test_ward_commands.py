@@ -90,6 +90,43 @@ def test_a_bed_goes_through_its_life(commands):
     ]
 
 
+def test_a_beds_limits_are_shown_changed_and_taken_back(commands):
+    shown, changed, again, taken_back, vacant = commands(
+        "beds|limits|Bed 1",
+        "beds|limits|Bed 1|--rate-low|45|--asystole|5",
+        "beds|--json|limits|Bed 1|--rate-high|130",
+        "beds|--json|limits|Bed 1|--reset",
+        "beds|discharge|Bed 1",
+    )
+    assert shown[1].splitlines()[1].split() == ["heart_rate_low_bpm", "50.0", "50.0"]
+    assert changed[1].splitlines()[1].split() == ["heart_rate_low_bpm", "45.0", "50.0"]
+    applies = {row["limit"]: row["applies"] for row in json.loads(again[1])}
+    assert (applies["heart_rate_low_bpm"], applies["heart_rate_high_bpm"]) == (45.0, 130.0)
+    assert applies["asystole_s"] == 5.0
+    assert all(row["applies"] == row["house"] for row in json.loads(taken_back[1]))
+    assert vacant[0] == 0
+
+
+def test_limits_that_can_not_be_are_refused_with_the_reason(commands):
+    out_of_bounds, crossed, nothing, unknown, left, vacant = commands(
+        "beds|limits|Bed 1|--rate-low|500",
+        "beds|limits|Bed 1|--rate-high|150",
+        "beds|limits|Bed 1|--pause|nan",
+        "beds|limits|Bed 9|--pause|2",
+        "beds|discharge|Bed 1",
+        "beds|limits|Bed 1|--pause|2",
+    )
+    said = "ecg-gateway: heart_rate_low_bpm: 500.0 must be a number from 15.0 to 120.0\n"
+    assert out_of_bounds == (1, said)
+    assert crossed[1] == (
+        "ecg-gateway: heart_rate_high_bpm (150) must not be above "
+        "heart_rate_extreme_high_bpm (140)\n"
+    )
+    assert "pause_s: nan must be a number from 1.5 to 10.0" in nothing[1]
+    assert "Bed 9: no such bed; there are: Bed 1" in unknown[1]
+    assert (left[0], vacant[1]) == (0, "ecg-gateway: Bed 1: the bed is vacant\n")
+
+
 def test_sensors_are_listed(commands):
     ((code, text),) = commands("sensors")
     assert code == 0

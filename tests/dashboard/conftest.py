@@ -34,6 +34,12 @@ class LoopbackClient(FlaskClient):
 
 @pytest.fixture
 def client(live_view: LiveView, bed: FakeBed, history: FakeHistory) -> FlaskClient:
-    app = create_app(live_view, history, health, metrics=lambda: "ecg_frames_refused_total 3\n")
+    app = create_app(
+        live_view,
+        history,
+        health,
+        metrics=lambda: "ecg_frames_refused_total 3\n",
+        cloud_progress=lambda: {("Bed 1", "asystole", 5.0): "in the cloud"},
+    )
     app.test_client_class = LoopbackClient
     return app.test_client()

@@ -143,6 +143,7 @@ class FakePastAlarm:
     bed: int
     stay: int | None
     alarm: Alarm
+    bed_name: str = "Bed 1"
 
 
 class FakeHistory:
@@ -168,7 +169,7 @@ class FakeWard:
     def __init__(self, port: int = 0) -> None:
         self.live_view = LiveView()
         self.history = FakeHistory()
-        app = create_app(self.live_view, self.history, health, metrics=str)
+        app = create_app(self.live_view, self.history, health, str, cloud_progress=dict)
         self.server = DashboardServer(DashboardConfig(port=port), app)
         self.beds: list[FakeBed] = []
         self.silent: set[str] = set()

@@ -68,6 +68,7 @@ def test_alarms_are_those_of_the_present_stay(client: FlaskClient, history: Fake
                     "acknowledged_s": 11.0,
                     "escalated_s": None,
                     "confidence": None,
+                    "cloud": "in the cloud",
                 }
             ]
         }

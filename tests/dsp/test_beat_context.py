@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from gateway.dsp.beat_context import (
     FEATURE_LIMIT,
     RR_FEATURES,
+    USUAL_BEATS,
     BeatContext,
     RRContext,
-    UsualBeat,
+    RunningBeat,
 )
 from gateway.messages import BeatWindow, SampleIndex
 
@@ -28,18 +29,18 @@ def features(*rr_ms: float | None) -> dict[str, float]:
 
 
 def test_the_first_beat_is_its_own_usual_one():
-    usual = UsualBeat()
+    usual = RunningBeat(USUAL_BEATS)
     np.testing.assert_array_equal(usual.push(wave(1000.0)), wave(1000.0))
 
 
 def test_a_beat_is_compared_with_those_before_it_alone():
-    usual = UsualBeat()
+    usual = RunningBeat(USUAL_BEATS)
     usual.push(wave(1000.0))
     np.testing.assert_array_equal(usual.push(wave(-3000.0)), wave(1000.0))
 
 
 def test_the_usual_beat_follows_a_lasting_change_within_some_minutes():
-    usual = UsualBeat()
+    usual = RunningBeat(USUAL_BEATS)
     for _ in range(100):
         usual.push(wave(1000.0))
     for _ in range(300):
@@ -48,7 +49,7 @@ def test_the_usual_beat_follows_a_lasting_change_within_some_minutes():
 
 
 def test_bigeminy_does_not_bend_the_usual_beat_beyond_its_own_size():
-    usual = UsualBeat()
+    usual = RunningBeat(USUAL_BEATS)
     for _ in range(64):
         usual.push(wave(1000.0))
     for _ in range(20):
@@ -57,13 +58,35 @@ def test_bigeminy_does_not_bend_the_usual_beat_beyond_its_own_size():
     assert np.abs(last - wave(1000.0)).max() < 150.0
 
 
-def test_a_steady_rhythm_at_75_a_minute_is_all_zeros():
-    assert features(*[800.0] * 50) == dict.fromkeys(RR_FEATURES, 0.0)
+def test_only_beats_that_count_move_a_running_mean_once_it_has_begun():
+    late = RunningBeat(32)
+    for counts in (True, False, False):
+        late.push(wave(1000.0), counts)
+    late.push(wave(3000.0), counts=False)
+    np.testing.assert_allclose(late.push(wave(1000.0), counts=False), wave(1000.0))
+    late.push(wave(1300.0), counts=True)
+    assert late.push(wave(1000.0)).max() > 1001.0
+
+
+def test_where_premature_beats_are_the_most_the_late_beat_is_the_sinus_nodes():
+    context = BeatContext()
+    rhythm = [*[(600.0, 1000.0)] * 3, (1100.0, 700.0)] * 50  # a pause before each fourth
+    for number, (rr_ms, height_uv) in enumerate(rhythm):
+        window = BeatWindow(SampleIndex(number), rr_ms, wave(height_uv))
+        shown = context.push(window, is_fit=True)
+    assert shown.usual.max() > 900.0
+    assert shown.late.max() < 800.0
+
+
+def test_a_steady_rhythm_at_75_a_minute_differs_from_zero_in_its_rank_alone():
+    steady = dict.fromkeys(RR_FEATURES, 0.0) | {"rank of rr among 128": -0.5}
+    assert features(*[800.0] * 50) == steady
 
 
 def test_an_early_beat_is_early_by_every_measure():
     early = features(*[800.0] * 50, 480.0)
-    for name in (*RR_FEATURES[:2], "rr to previous rr", "rr to 800 ms", *RR_FEATURES[-2:]):
+    early_by_as_much = ("rr to upper quartile of 32", "rr to previous rr", "rr to 800 ms")
+    for name in (*early_by_as_much, *(name for name in RR_FEATURES if name.endswith("00"))):
         assert early[name] == pytest.approx(math.log(480 / 800), rel=1e-4), name
     assert early["previous rr to median of 32"] == 0.0
     assert early["mean absolute change of 8"] == pytest.approx(-math.log(480 / 800) / 8, rel=1e-4)

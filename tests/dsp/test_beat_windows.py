@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -33,19 +35,19 @@ def test_what_would_fold_into_the_band_is_stopped(rate):
 
 
 @pytest.mark.parametrize("rate", LEGAL_SAMPLE_RATES_HZ)
-def test_a_window_ends_three_quarters_of_a_second_after_r_at_most(rate):
-    assert (186 - R_POSITION) / 125 == 0.744
+def test_a_window_reaches_half_a_second_past_r(rate):
     signal = np.zeros(3 * rate)
-    latest = max(r for r in range(signal.size) if cut_window(signal, r, rate) is not None)
-    assert (signal.size - 1 - latest) / rate <= 0.784
+    whole = [r for r in range(signal.size) if cut_window(signal, r, rate) is not None]
+    assert whole[0] / rate <= 1.040
+    assert (signal.size - 1 - whole[-1]) / rate <= 0.530
 
 
 @pytest.mark.parametrize("rate", LEGAL_SAMPLE_RATES_HZ)
 def test_no_window_reaches_outside_the_signal(rate):
-    signal = np.zeros(2 * rate)
+    signal = np.zeros(3 * rate)
     assert cut_window(signal, 0, rate) is None
     assert cut_window(signal, signal.size - 1, rate) is None
-    assert cut_window(signal, rate, rate) is not None
+    assert cut_window(signal, 2 * rate, rate) is not None
 
 
 PEAKS_S = (0.3, 1.2, 2.0, 2.9, 4.6, 5.5, 6.4)
@@ -76,8 +78,20 @@ def test_every_peak_gives_one_window_and_only_whole_ones_have_samples():
     _, windows = stream([], [])
     assert [w.r_sample for w in windows] == [round(s * 250) for s in PEAKS_S]
     whole = [w.samples is not None for w in windows]
-    # the start, the last before the gap, the first after it, and the end are cut off
-    assert whole == [False, True, True, True, False, True, False]
+    # the start and the first after the gap are cut off
+    assert whole == [False, True, True, True, False, True, True]
+
+
+@pytest.mark.parametrize("flag", ["lead_off", "clipped"])
+def test_a_window_holds_no_signal_that_the_sensor_disowns(flag):
+    first, disowned, last = cut_up(block(ecg(250, 7.0, PEAKS_S), 250), [800, 900])
+    cutter = BeatWindowCutter(250)
+    cutter.push(first)
+    for second in PEAKS_S:
+        cutter.add_peak(RPeak(round(second * 250), 1000.0), 900.0)
+    windows = cutter.push(replace(disowned, **{flag: True})) + cutter.push(last) + cutter.finish()
+    whole = [window.r_sample / 250 for window in windows if window.samples is not None]
+    assert whole == [1.2, 2.0, 5.5, 6.4]
 
 
 @settings(deadline=None)

@@ -15,7 +15,7 @@ RATE = 250
 BEATS_S = np.arange(0.5, 30.0, 0.8)
 
 
-def judge(*items: SampleBlock | Gap) -> list[Quality]:
+def metered(*items: SampleBlock | Gap) -> tuple[QualityMeter, list[Quality]]:
     rate = next(i.sample_rate_hz for i in items if isinstance(i, SampleBlock))
     band_pass, detector, meter = BandPass(rate), RPeakDetector(rate), QualityMeter(rate)
     judged = []
@@ -24,7 +24,11 @@ def judge(*items: SampleBlock | Gap) -> list[Quality]:
             band_pass.reset()
         filtered = band_pass.push(item) if isinstance(item, SampleBlock) else item
         judged += meter.push(item, filtered, detector.push(item))
-    return judged
+    return meter, judged
+
+
+def judge(*items: SampleBlock | Gap) -> list[Quality]:
+    return metered(*items)[1]
 
 
 def reasons(judged: list[Quality], second: int) -> frozenset[QualityReason]:
@@ -41,6 +45,50 @@ def test_a_clean_ecg_is_good_and_every_second_is_judged_once(rate):
 def test_bigeminy_is_not_noise():
     signal = ecg(RATE, 30.5, BEATS_S[::2]) + ecg(RATE, 30.5, BEATS_S[1::2] - 0.25, r_uv=-1800.0)
     assert all(q.rate_usable for q in judge(block(signal, RATE)))
+
+
+def with_one_more(r_uv: float, at_s: float = 16.8) -> list[Quality]:
+    """A deflection between two beats, in the middle of the interval from 16.5 s to 17.3 s."""
+    narrow = ecg(RATE, 30.0, [at_s], r_uv, noise_uv=0.0)
+    return judge(block(ecg(RATE, 30.0, BEATS_S[BEATS_S < 30]) + narrow, RATE))
+
+
+def test_a_small_odd_beat_between_two_others_makes_no_good_rate():
+    judged = with_one_more(-600.0)
+    told = [q.start // RATE for q in judged if QualityReason.ELECTRODE_MOTION in q.reasons]
+    assert told == [*range(17, 22)]  # as long as both its intervals are in the rate's mean
+    assert all(q.lethal_usable for q in judged)
+
+
+def test_an_interpolated_ventricular_beat_is_not_noise():
+    assert all(q.rate_usable for q in with_one_more(-2000.0))
+
+
+@pytest.mark.parametrize(("noise_uv", "fit", "usable"), [(20, 1, 1), (108, 1, 0), (250, 0, 0)])
+def test_a_label_stands_more_noise_than_a_rate(noise_uv, fit, usable):
+    signal = ecg(RATE, 30.0, BEATS_S[BEATS_S < 30], noise_uv=noise_uv)
+    meter, judged = metered(block(signal, RATE))
+    assert all(q.rate_usable == usable for q in judged[10:])
+    r_samples = [round(r_s * RATE) for r_s in BEATS_S if 15.0 < r_s < 29.0]
+    assert [meter.is_fit(r) for r in r_samples] == [fit] * len(r_samples)
+
+
+def test_a_beat_is_judged_0_85_s_after_r_at_most():
+    band_pass, detector, meter = BandPass(RATE), RPeakDetector(RATE), QualityMeter(RATE)
+    assert not meter.has_judged(0)
+    assert not meter.is_fit(0)
+    signal = block(ecg(RATE, 10.0, BEATS_S[BEATS_S < 10]), RATE)
+    for piece in cut_up(signal, range(10 * RATE)):
+        assert isinstance(piece, SampleBlock)
+        meter.push(piece, band_pass.push(piece), detector.push(piece))
+        assert meter.has_judged(piece.end - round(0.85 * RATE) - 1)
+        assert piece.end < RATE or not meter.has_judged(piece.end - round(0.59 * RATE))
+
+
+def test_a_beat_longer_ago_than_search_back_looks_is_not_fit():
+    meter, _ = metered(block(ecg(RATE, 30.0, BEATS_S[BEATS_S < 30]), RATE))
+    assert meter.is_fit(20 * RATE)
+    assert not meter.is_fit(10 * RATE)
 
 
 def noisy(kind: str) -> np.ndarray:

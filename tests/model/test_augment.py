@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from gateway.dsp.beat_context import RR_FEATURES
-from model import augment
+from gateway.dsp.beat_windows import R_POSITION
+from model import augment, imagined_beats
 from model.augment import augmented
 from model.beats import TrainingBeats
+from model.imagined_beats import ShownBeats
 
 
 @pytest.fixture(autouse=True)
@@ -25,13 +27,15 @@ def only(monkeypatch):
             monkeypatch.setattr(augment, f"{name}_SHARE", kept.get(name, 0.0))
         for name in ("STRETCH", "GAIN", "SHIFT_SAMPLES", "RR_FEATURE_NOISE"):
             monkeypatch.setattr(augment, name, kept.get(name, 0))
+        for name in ("EXCHANGED", "PREMATURE", "FIBRILLATING", "TRANSPLANTED"):
+            monkeypatch.setattr(imagined_beats, f"{name}_SHARE", 0.0)
 
     return leave
 
 
 def beats(n: int) -> TrainingBeats:
     """The same upright complex, usual in size, in a beat of half that; flat in the other lead."""
-    wave = 1000.0 * np.exp(-0.5 * ((np.arange(187) - 93) / 3.0) ** 2)
+    wave = 1000.0 * np.exp(-0.5 * ((np.arange(187) - R_POSITION) / 3.0) ** 2)
     usual = np.tile(wave.astype(np.float32), (n, 1))
     nothing = np.zeros(n)
     return TrainingBeats(
@@ -44,16 +48,22 @@ def beats(n: int) -> TrainingBeats:
         windows=usual / 2,
         r_sample=np.arange(n),
         usual=usual,
+        late=usual,
         rr_features=np.zeros((n, len(RR_FEATURES)), np.float32),
         other_windows=-usual,
         other_usual=-usual,
+        other_late=-usual,
     )
+
+
+def shown(of: TrainingBeats, seed: int) -> ShownBeats:
+    return augmented(of, of[np.zeros(len(of), np.bool_)], np.random.default_rng(seed))
 
 
 def test_half_are_noisy_within_the_range(only):
     only(NOISY=0.5)
     clean = beats(2000)
-    noise = augmented(clean, np.random.default_rng(7)).windows - clean.windows
+    noise = shown(clean, 7).windows - clean.windows
     noisy = noise.any(axis=1)
     assert abs(noisy.mean() - 0.5) < 0.05
     snr_db = 20 * np.log10(clean.windows[noisy].std(axis=1) / noise[noisy].std(axis=1))
@@ -63,20 +73,20 @@ def test_half_are_noisy_within_the_range(only):
 
 def test_a_reversed_lead_turns_the_usual_beat_too(only):
     only(REVERSED=0.1)
-    worse = augmented(beats(2000), np.random.default_rng(7))
-    upside_down = worse.windows[:, 93] < 0
+    worse = shown(beats(2000), 7)
+    upside_down = worse.windows[:, R_POSITION] < 0
     assert abs(upside_down.mean() - 0.1) < 0.03
-    np.testing.assert_array_equal(upside_down, worse.usual[:, 93] < 0)
+    np.testing.assert_array_equal(upside_down, worse.usual[:, R_POSITION] < 0)
 
 
 def test_a_turned_lead_mixes_both_and_keeps_a_beat_beside_its_usual_one(only):
     only(TURNED=1.0)
-    turned = augmented(beats(2000), np.random.default_rng(7))
-    heights = turned.usual[:, 93]
+    turned = shown(beats(2000), 7)
+    heights = turned.usual[:, R_POSITION]
     assert heights.max() > 1350  # where both leads' peaks add up: √2 mV
     assert heights.min() < -950
     other_share = (
-        turned.windows[:, 93] - 0.5 * heights
+        turned.windows[:, R_POSITION] - 0.5 * heights
     ) / 1000.0  # 0.5 in one lead, 1 in the other
     assert other_share.min() < -0.45
     assert other_share.max() > 0.45
@@ -85,13 +95,13 @@ def test_a_turned_lead_mixes_both_and_keeps_a_beat_beside_its_usual_one(only):
 def test_a_first_beat_is_its_own_usual_one(only):
     only(FIRST_BEAT=1.0, NOISY=1.0)
     clean = beats(10)
-    np.testing.assert_array_equal(augmented(clean, np.random.default_rng(1)).usual, clean.windows)
+    np.testing.assert_array_equal(shown(clean, 1).usual, clean.windows)
 
 
 def test_stretching_leaves_r_where_it_is(only):
     only(STRETCH=0.1)
-    stretched = augmented(beats(200), np.random.default_rng(1))
-    np.testing.assert_allclose(stretched.windows[:, 93], 500.0, rtol=1e-3)
+    stretched = shown(beats(200), 1)
+    np.testing.assert_allclose(stretched.windows[:, R_POSITION], 500.0, rtol=1e-3)
     widths = (stretched.windows > 250).sum(axis=1)
     assert widths.min() < 7 < widths.max()
     np.testing.assert_array_equal(widths, (stretched.usual > 500).sum(axis=1))
@@ -99,7 +109,7 @@ def test_stretching_leaves_r_where_it_is(only):
 
 def test_the_seed_decides_and_the_beats_stay_as_they_were():
     clean = beats(50)
-    first, second = (augmented(clean, np.random.default_rng(3)) for _ in range(2))
+    first, second = (shown(clean, 3) for _ in range(2))
     np.testing.assert_array_equal(first.windows, second.windows)
     np.testing.assert_array_equal(first.rr_features, second.rr_features)
     np.testing.assert_array_equal(clean.windows, beats(50).windows)

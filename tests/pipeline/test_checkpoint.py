@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway import checkpoint
 from gateway.checkpoint import CheckpointRefusal, CheckpointRefused
-from gateway.config import AlarmLimits
+from gateway.config import EVERY_BEAT, AlarmLimits
 from gateway.dsp.notch import NotchMode
 from gateway.messages import LEGAL_SAMPLE_RATES_HZ
 from gateway.pipeline import Pipeline
@@ -65,10 +65,10 @@ def refusal(pipeline, saved):
     "other",
     [
         make_pipeline(360),
-        Pipeline(RATE, FakeClassifier(), AlarmLimits(asystole_s=5.0)),
+        Pipeline(RATE, FakeClassifier(), AlarmLimits(abnormal_beat=EVERY_BEAT)),
         Pipeline(RATE, FakeClassifier(), AlarmLimits(), NotchMode.AUTO),
     ],
-    ids=["sample rate", "limits", "notch"],
+    ids=["sample rate", "policy", "notch"],
 )
 def test_what_was_built_otherwise_refuses(other):
     assert refusal(other, checkpoint.save(make_pipeline(RATE))) is CheckpointRefusal.FINGERPRINT

@@ -30,6 +30,7 @@ from gateway.store.entries import (
     ReleaseSensor,
     Resume,
     SessionStarted,
+    SetLimits,
     Standby,
     StoredFrame,
 )
@@ -69,6 +70,23 @@ def test_a_stay_runs_from_admission_to_discharge(writer: StoreWriter, reader: Re
         (30.0, None),
         (10.0, 20.0),
     ]
+
+
+def test_limits_end_with_the_stay(writer: StoreWriter, reader: Reader) -> None:
+    do(writer, AddBed("Bed 1"))
+    assert refusal(writer, SetLimits("Bed 1", {"pause_s": 2.0})).reason is BedRefusal.VACANT
+    do(writer, Admit("Bed 1", 10.0), SetLimits("Bed 1", {"pause_s": 2.0}))
+    assert [bed.limits for bed in reader.beds()] == [{"pause_s": 2.0}]
+    do(writer, Discharge("Bed 1", 20.0))
+    assert [bed.limits for bed in reader.beds()] == [None]
+    do(writer, Admit("Bed 1", 30.0))
+    assert [bed.limits for bed in reader.beds()] == [None]
+
+
+def test_limits_can_be_taken_back(writer: StoreWriter, reader: Reader) -> None:
+    do(writer, AddBed("Bed 1"), Admit("Bed 1", 10.0), SetLimits("Bed 1", {"pause_s": 2.0}))
+    do(writer, SetLimits("Bed 1", None))
+    assert [bed.limits for bed in reader.beds()] == [None]
 
 
 def test_a_bed_on_standby_can_be_discharged(writer: StoreWriter, reader: Reader) -> None:

@@ -78,7 +78,8 @@ def test_what_an_alarm_says(
     assert row == OutboxRow(
         row.id, Lane.ALARM, "alarm", ADMITTED_S, row.message_id, payload=row.payload
     )
-    assert json.loads(row.payload) == {
+    words = json.loads(row.payload)
+    assert words == {
         "version": 1,
         "bed": "Bed 1",
         "stay_admitted_s": ADMITTED_S,
@@ -94,6 +95,10 @@ def test_what_an_alarm_says(
         "acknowledged_s": None,
         "escalated_s": None,
         "confidence": None,
+        "alarm_id": words["alarm_id"],
+        "notify": True,
+        "model": None,
+        "strip": {"first_sequence": 58, "last_sequence": 72, "sample_rate_hz": 250},
     }
 
 

@@ -138,7 +138,9 @@ class ChannelBench:
 
     def analyse_late(self, session: SessionId = SESSION) -> None:
         for gap in self.channel.gaps_filled(session):
-            found = asyncio.run(analyse_late_stretch(self.parts, session, RATE_HZ, gap))
+            found = asyncio.run(
+                analyse_late_stretch(self.parts, session, RATE_HZ, gap, self.channel.limits)
+            )
             self.parts.record(Found(session, found.model, found.beats, found.events, late=True))
             self.parts.record(LateStretchAnalysed(session, gap.start))
         self.commit()

@@ -105,7 +105,9 @@ def test_a_late_stretch_keeps_to_one_model(bench):
     (gap,) = bench.channel.gaps_filled(SESSION)
 
     async def replaced_meanwhile() -> LateFindings:
-        work = asyncio.ensure_future(analyse_late_stretch(bench.parts, SESSION, RATE_HZ, gap))
+        work = asyncio.ensure_future(
+            analyse_late_stretch(bench.parts, SESSION, RATE_HZ, gap, bench.parts.limits)
+        )
         await asyncio.sleep(0)
         assert not work.done()
         bench.parts.model.replace(NEXT_MODEL)

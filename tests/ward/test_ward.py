@@ -20,7 +20,14 @@ from gateway.radio.message_codec import (
     encode_held_report,
 )
 from gateway.store.database import writer_engine
-from gateway.store.entries import BedCommandRefused, Checkpoint, Discharge, Standby
+from gateway.store.entries import (
+    Admit,
+    BedCommandRefused,
+    Checkpoint,
+    Discharge,
+    SetLimits,
+    Standby,
+)
 from gateway.store.outbox import Lane, OutboxReader
 from gateway.store.recorder import MAX_QUEUED_FRAMES
 from gateway.store.transactions import StoreWriter
@@ -280,6 +287,33 @@ def test_an_open_alarm_survives_a_restart(with_ward):
     async def after(bench):
         assert [alarm.kind for alarm in only_bed(bench).open_alarms] == [AlarmKind.ASYSTOLE]
         assert only_bed(bench).bed.device_id == DEVICE
+
+    with_ward(before)
+    with_ward(after)
+
+
+def test_limits_of_a_bed_hold_at_once_and_after_a_restart(with_ward):
+    async def before(bench):
+        link = await connect(bench)
+        await admitted(bench, link)
+        stream(bench, link, range(1, 20))
+        assert only_bed(bench).open_alarms == ()
+        await bench.ward.command(SetLimits("Bed 1", {"heart_rate_high_bpm": 70.0}))
+        stream(bench, link, range(20, 23))  # 75 bpm
+        assert [alarm.kind for alarm in only_bed(bench).open_alarms] == [AlarmKind.TACHYCARDIA]
+        await bench.until(lambda: bench.reader.checkpoint(SESSION) is not None)
+
+    async def after(bench):
+        assert only_bed(bench).limits.heart_rate_high_bpm == 70.0
+        assert bench.counters.value("ecg_checkpoints_refused_total") == 0
+        link = await connect(bench)
+        stream(bench, link, range(23, 30))
+        assert [alarm.kind for alarm in only_bed(bench).open_alarms] == [AlarmKind.TACHYCARDIA]
+        await bench.ward.command(Discharge("Bed 1", bench.now_s))
+        await bench.ward.command(Admit("Bed 1", bench.now_s))
+        assert only_bed(bench).limits == only_bed(bench).house_limits
+        stream(bench, link, range(30, 50))
+        assert only_bed(bench).open_alarms == ()
 
     with_ward(before)
     with_ward(after)

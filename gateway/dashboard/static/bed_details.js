@@ -87,7 +87,8 @@ function historyRow(alarm, nowS) {
   const row = document.createElement("tr");
   row.dataset.priority = alarm.priority;
   const ended = alarm.ended_s === null ? UNKNOWN : dayAndTime(alarm.ended_s, nowS);
-  const texts = [dayAndTime(alarm.onset_s, nowS), alarm.kind, alarm.priority, ended];
+  const cloud = alarm.cloud ?? UNKNOWN;
+  const texts = [dayAndTime(alarm.onset_s, nowS), alarm.kind, alarm.priority, ended, cloud];
   row.append(...texts.map((text) => textElement("td", text)));
   return row;
 }

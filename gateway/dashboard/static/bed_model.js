@@ -10,6 +10,8 @@ export class BedModel {
     this.label = id;
     this.state = "vacant";
     this.sensorName = null;
+    this.rateLimits = null;
+    this.hasOwnLimits = false;
     this.sensor = null;
     this.alarms = [];
     this.#restart({ sample_rate_hz: null, stale_after_s: 2 });
@@ -67,6 +69,8 @@ export class BedModel {
     this.label = change.label;
     this.state = change.state;
     this.sensorName = change.sensor_name;
+    this.rateLimits = [change.heart_rate_low_bpm, change.heart_rate_high_bpm];
+    this.hasOwnLimits = change.has_own_limits;
   }
 
   _sensor(change) {

@@ -3,7 +3,8 @@
 import { BedDetails } from "./bed_details.js";
 import { Strip } from "./strip.js";
 import {
-  PRIORITIES, UNKNOWN, alarmInWords, beatInWords, clockTime, isCalling, reasonsInWords,
+  PRIORITIES, UNKNOWN, alarmInWords, beatInWords, clockTime, isCalling, limitsInWords,
+  reasonsInWords,
 } from "./words.js";
 
 const GOOD_QUALITY = 0.8;
@@ -57,6 +58,7 @@ export class BedPanel {
     if (parts.label.getAttribute("href") !== link) parts.label.setAttribute("href", link);
     setText(parts.state, model.state);
     setText(parts.sensor, this.#sensorInWords());
+    setText(parts.limits, limitsInWords(model.rateLimits, model.hasOwnLimits));
     this.strip.canvas.setAttribute("aria-label", `ECG strip of ${model.label}`);
   }
 

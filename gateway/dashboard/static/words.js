@@ -65,6 +65,12 @@ export function alarmInWords(alarm) {
   return [`since ${clockTime(alarm.onset_s)}`, ...words].join(", ");
 }
 
+/** The rates between which nothing alarms; a patient's own are marked. */
+export function limitsInWords(rateLimits, areOwn) {
+  if (rateLimits === null) return UNKNOWN;
+  return `${rateLimits.join("–")}${areOwn ? " own" : ""}`;
+}
+
 /** Pairs of a measure's name and its value; what is not known is "—". */
 export function variabilityInWords(variability) {
   const measures = [

@@ -1,0 +1,130 @@
+"""Rows of a ward, written by the store's own code: sessions, minutes, frames, alarms."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from types import TracebackType
+
+from gateway.messages import (
+    SAMPLES_PER_FRAME,
+    Alarm,
+    AlarmKind,
+    AlarmPriority,
+    AlarmState,
+    DeviceId,
+    FrameSequence,
+    SessionId,
+)
+from gateway.radio.frame_codec import FRAME_BYTES, HEADER_BYTES
+from gateway.store.database import writer_engine
+from gateway.store.entries import (
+    AddBed,
+    Admit,
+    AlarmChanged,
+    AssignSensor,
+    BedId,
+    MinuteSummary,
+    OutboxDelivered,
+    SessionStarted,
+    StoredFrame,
+)
+from gateway.store.outbox import delivered_message_ids
+from gateway.store.transactions import StoreWriter
+
+BEGUN_S = 1_795_000_000.0  # in Unix time
+RATE_HZ = 250
+COUNTS = {"N": 70, "S": 1, "V": 2, "F": 0, "Q": 0, "unlabelled": 3}
+
+
+class WardRows:
+    """Opens the store at `path`. Time is in seconds since the sessions' first sample, which was
+    taken at `begun_s` in Unix time."""
+
+    def __init__(self, path: Path, beds: int, begun_s: float = BEGUN_S) -> None:
+        self._path = path
+        self.begun_s = begun_s
+        self.now_s = begun_s
+        self.beds = beds
+        self._writer = StoreWriter(writer_engine(path), lambda: self.now_s)
+        self._sessions = [
+            SessionId(DeviceId(bed + 1), 1, bytes([bed + 1]) * 16) for bed in range(beds)
+        ]
+        for bed, session in enumerate(self._sessions):
+            name = f"Bed {bed + 1}"
+            self._writer.write([AddBed(name)])
+            self._writer.write([Admit(name, begun_s)])
+            self._writer.write([AssignSensor(session.device_id, name, begun_s)])
+            self._writer.write([SessionStarted(session, RATE_HZ, 0, begun_s, begun_s)])
+
+    def __enter__(self) -> WardRows:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._writer.close()
+
+    def write_minute(self, number: int, with_frames: Collection[int]) -> None:
+        """The minute of every bed in one transaction, with the frames of some beds."""
+        self.now_s = self.begun_s + 60 * (number + 1) + 10
+        entries: list[StoredFrame | MinuteSummary] = []
+        for bed, session in enumerate(self._sessions):
+            if bed in with_frames:
+                entries += _frames(session, number, self.now_s)
+            entries.append(self._minute(session, number))
+        self._writer.write(entries)
+
+    def prune(self, delivered: Path) -> None:
+        """As the recorder does: what the cloud has leaves the outbox."""
+        if message_ids := delivered_message_ids(self._path, delivered):
+            self._writer.write([OutboxDelivered(message_ids)])
+
+    def raise_alarm(self, bed: int, at_s: float) -> None:
+        self._alarm(bed, at_s, AlarmState.ACTIVE)
+
+    def end_alarm(self, bed: int, at_s: float) -> None:
+        self._alarm(bed, at_s, AlarmState.ENDED)
+
+    def _alarm(self, bed: int, at_s: float, state: AlarmState) -> None:
+        onset_s = self.begun_s + at_s
+        self.now_s = onset_s + 5.0
+        ended_s = onset_s + 20.0 if state is AlarmState.ENDED else None
+        alarm = Alarm(
+            AlarmKind.ASYSTOLE, AlarmPriority.HIGH, onset_s, onset_s + 5.0, state, ended_s
+        )
+        self._writer.write([AlarmChanged(BedId(bed + 1), alarm, self._sessions[bed])])
+
+    def _minute(self, session: SessionId, number: int) -> MinuteSummary:
+        start = number * 60 * RATE_HZ
+        return MinuteSummary(
+            session,
+            round(self.begun_s) + 60 * number,
+            76,
+            3,
+            61.0,
+            72.5,
+            88.0,
+            58.0,
+            2.0,
+            31.2,
+            COUNTS,
+            0.93,
+            1,
+            FrameSequence(start // SAMPLES_PER_FRAME),
+            FrameSequence((start + 60 * RATE_HZ - 1) // SAMPLES_PER_FRAME),
+        )
+
+
+def _frames(session: SessionId, number: int, now_s: float) -> Iterator[StoredFrame]:
+    """The frames that begin in the minute."""
+    first = -(-number * 60 * RATE_HZ // SAMPLES_PER_FRAME)
+    past = -(-(number + 1) * 60 * RATE_HZ // SAMPLES_PER_FRAME)
+    for sequence in range(first, past):
+        clear = session.salt + sequence.to_bytes(HEADER_BYTES - len(session.salt), "big")
+        sealed = clear + random.Random(sequence).randbytes(FRAME_BYTES - HEADER_BYTES)
+        yield StoredFrame(session, FrameSequence(sequence), sealed, now_s)

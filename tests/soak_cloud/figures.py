@@ -1,0 +1,35 @@
+"""What the soak measures beside its verdict."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from tests.soak_cloud.small_cloud import SmallCloud
+
+IDLE_S = 20.0
+
+
+def print_figures(cloud: SmallCloud, drained_s: float) -> None:
+    with cloud.tables() as tables:
+        (arrivals,) = tables.execute("SELECT count(*) FROM arrivals").fetchone()
+        (items,) = tables.execute("SELECT count(*) FROM items").fetchone()
+    print(f"drained: {items} rows in {drained_s:.0f} s, {items / drained_s:.0f} a second, with all")
+    print(f"         kills and cuts; {arrivals - items} messages came again and were dropped")
+
+
+def idle_figures(pid: int) -> None:
+    """CPU and memory of the daemon with a connection and nothing to send."""
+    begun_s = _cpu_s(pid)
+    time.sleep(IDLE_S)
+    percent = 100 * (_cpu_s(pid) - begun_s) / IDLE_S
+    status = Path(f"/proc/{pid}/status").read_text()
+    (memory,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))
+    print(f"idle:    {percent:.1f} % of a core, {int(memory) / 1024:.0f} MB")
+
+
+def _cpu_s(pid: int) -> float:
+    """User and system time of a process (proc(5), stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
