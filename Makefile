@@ -12,6 +12,10 @@ RUNTIME_PACKAGES = mmdebstrap qemu-user
 DEB_PACKAGES = $(SYSTEM_PACKAGES) debhelper lintian
 REPOSITORY_PACKAGES = gnupg reprepro
 TEST_DEB_PACKAGES = mmdebstrap qemu-user-static systemd-container
+FIRMWARE_PACKAGES = $(SYSTEM_PACKAGES) gcc libc6-dev clang gcovr libcmocka-dev libmbedtls-dev
+FUZZ_PACKAGES = clang libclang-rt-14-dev libc6-dev libmbedtls-dev
+CROSS_PACKAGES = gcc libc6-dev libmbedtls-dev gcc-xtensa-lx106 gcc-riscv64-unknown-elf \
+    qemu-system-misc
 
 # One package for each; make test-deb DEBS="bookworm_amd64" tries but one.
 DEBS = bookworm_amd64 trixie_amd64 bookworm_arm64 trixie_arm64
@@ -34,7 +38,7 @@ DEV = .venv-dev/bin
 
 .PHONY: help
 help:  ## this list
-	@awk -F ':.*## ?' '/^[a-z0-9-]+:.*##/ { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ?' '/^[a-z0-9-]+:.*##/ { printf "make %-21s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: .venv-demo/installed  ## start the gateway with virtual sensors: RECORD=wfdb/record SENSORS=4 PORT=8080
@@ -90,6 +94,27 @@ test-streaming: .venv-dev/installed  ## 1,000 made-up streams through all stages
 .PHONY: test-runtimes
 test-runtimes: .venv-dev/installed $(RUNTIMES)  ## the same labels on arm64 and tflite-runtime (needs ECG_DATA)
 	$(DEV)/python -m tests.runtimes
+
+.PHONY: firmware-test
+firmware-test: .venv-dev/installed  ## the sensor's C core and ports: sanitisers, coverage, power cuts, pairing
+	PYTHON=$(PYTHON) packaging/require.sh $(FIRMWARE_PACKAGES)
+	$(MAKE) -C firmware test
+	$(DEV)/python -m pytest tests/firmware $(PYTEST_FLAGS)
+
+.PHONY: firmware-end-to-end
+firmware-end-to-end: .venv-dev/installed  ## the end-to-end tests with the C core in the sensors (needs ECG_DATA)
+	PYTHON=$(PYTHON) packaging/require.sh $(FIRMWARE_PACKAGES)
+	ECG_SIMULATOR_CORE=c $(DEV)/python -m pytest tests/end_to_end $(PYTEST_FLAGS)
+
+.PHONY: firmware-fuzz
+firmware-fuzz:  ## libFuzzer on each of the firmware's parsers: SECONDS=300
+	packaging/require.sh $(FUZZ_PACKAGES)
+	$(MAKE) -C firmware fuzz
+
+.PHONY: firmware-cross
+firmware-cross:  ## the same core on emulated Xtensa and RISC-V; code, stack, instructions
+	packaging/require.sh $(CROSS_PACKAGES)
+	$(MAKE) -C firmware/cross
 
 # make train EXPERIMENTS="shipped_ds2_1 shipped_ds2_2 …" trains these; without it, one seed of each.
 .PHONY: train

@@ -73,6 +73,13 @@ def _pair(parser: argparse.ArgumentParser) -> Run:
     return pair.run
 
 
+def _label(parser: argparse.ArgumentParser) -> Run:
+    from gateway import label
+
+    label.add_arguments(parser)
+    return label.run
+
+
 def _model(parser: argparse.ArgumentParser) -> Run:
     from gateway import model_commands
 
@@ -121,6 +128,7 @@ COMMANDS: dict[str, tuple[str, Build]] = {
     "demo": ("run the gateway with virtual sensors on this machine", _demo),
     "analyse": ("find beats, rhythm and alarms in WFDB records, as fast as it goes", _analyse),
     "pair": ("put a sensor's root key into the keyring", _pair),
+    "label": ("make the QR code with a sensor's pairing secret", _label),
     "sensors": ("list the running gateway's sensors", _ward(ward_commands.add_sensors)),
     "beds": (
         "list beds; add, admit, discharge, standby, resume, assign, release",

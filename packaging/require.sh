@@ -8,12 +8,19 @@ is_there() {
         python3-venv) "${PYTHON:-python3}" -c 'import ensurepip, venv' ;;
         chromium-driver) command -v chromedriver ;;
         dbus) command -v dbus-daemon ;;
+        libc6-dev) test -e /usr/include/stdio.h ;;
+        libclang-rt-*) test -n "$(find /usr/lib/llvm-* -name 'libclang_rt.fuzzer-*' 2>/dev/null)" ;;
+        libcmocka-dev) test -e /usr/include/cmocka.h ;;
+        libmbedtls-dev) test -e /usr/include/psa/crypto.h ;;
+        gcc-xtensa-lx106) command -v xtensa-lx106-elf-gcc ;;
+        qemu-system-misc) command -v qemu-system-xtensa ;;
         qemu-user) command -v qemu-aarch64 ;;
         debhelper) command -v dh ;;
         gnupg) command -v gpg ;;
         qemu-user-static) command -v qemu-aarch64-static ;;
         systemd-container) command -v systemd-nspawn ;;
         mosquitto) PATH=$PATH:/usr/sbin command -v mosquitto ;;
+        gcc-*) command -v "${1#gcc-}-gcc" ;;
         *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }

@@ -30,6 +30,7 @@ from gateway.simulator.board import Board
 from gateway.simulator.ecg_sources import FrameSamples
 from gateway.simulator.flash import Flash
 from gateway.simulator.outbox import Outbox
+from gateway.simulator.virtual_sensor import boot_twin
 from gateway.simulator.ward import Ward
 
 HELD_FRAMES = 5000
@@ -73,11 +74,13 @@ class SimulatedWard:
         speed: float = 30.0,
         patience_s: float = 10.0,
     ) -> Board:
+        outbox = Outbox(HELD_FRAMES)
         board = Board(
             DeviceId(device_id),
             root_key(device_id),
             lambda rate_hz: CountingEcg(frames, rate_hz or 250),
-            Outbox(HELD_FRAMES),
+            outbox,
+            boot_twin(outbox),
             Flash(None, ""),
             self.link,
             mtu,

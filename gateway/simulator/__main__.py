@@ -23,7 +23,9 @@ from gateway.simulator.board import Board
 from gateway.simulator.ecg_sources import EcgSourceError
 from gateway.simulator.flash import Flash
 from gateway.simulator.outbox import Outbox
+from gateway.simulator.sensor_core import BootCore, CoreError, HeldFrames
 from gateway.simulator.sensor_spec import SensorSpec, SpecError, parse_spec
+from gateway.simulator.virtual_sensor import boot_twin
 from gateway.simulator.ward import Ward
 
 EXIT_USAGE = 2
@@ -38,7 +40,7 @@ def main() -> int:
         specs = [parse_spec(text) for text in arguments.sensor]
         keys = _read_root_keys(arguments.root_keys, specs)
         asyncio.run(_run(arguments, host, port, specs, keys))
-    except (SpecError, EcgSourceError, RecordingError, OSError) as error:
+    except (SpecError, EcgSourceError, RecordingError, CoreError, OSError) as error:
         print(f"simulator: {error}", file=sys.stderr)
         return EXIT_USAGE
     return 0
@@ -54,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--speed", type=_positive, default=1.0, help="times real time")
     parser.add_argument("--state-dir", type=Path, help="keeps boot counters and held frames")
     parser.add_argument("--seed", type=int, default=0, help="of synthetic ECG")
+    parser.add_argument(
+        "--core", choices=("python", "c"), default="python", help="whose rules: c is the firmware's"
+    )
     parser.add_argument("--once", action="store_true", help="play each source once, say done N")
     return parser
 
@@ -96,18 +101,29 @@ def _board(
     arguments: argparse.Namespace, spec: SensorSpec, root_key: bytes, link: LocalLink
 ) -> Board:
     flash = Flash(arguments.state_dir, device_name(spec.device_id))
-    outbox = Outbox(spec.ring_frames)
+    outbox, boot_core = _core(arguments.core, spec.ring_frames)
     flash.load_frames(outbox)
     return Board(
         spec.device_id,
         root_key,
         lambda rate_hz: spec.open_source(rate_hz, not arguments.once, arguments.seed),
         outbox,
+        boot_core,
         flash,
         link,
         spec.mtu,
         arguments.speed,
     )
+
+
+def _core(kind: str, ring_frames: int) -> tuple[HeldFrames, BootCore]:
+    if kind == "python":
+        outbox = Outbox(ring_frames)
+        return outbox, boot_twin(outbox)
+    from gateway.simulator.c_core import CCore  # it needs cffi and a compiler
+
+    core = CCore(ring_frames)
+    return core, core.boot
 
 
 def _has_orders() -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Callable
 
@@ -12,9 +11,9 @@ from bumble.link import LocalLink
 from gateway.messages import DeviceId, device_name
 from gateway.simulator.ecg_sources import EcgSource
 from gateway.simulator.flash import Flash
-from gateway.simulator.outbox import Outbox
 from gateway.simulator.peripheral import Peripheral
-from gateway.simulator.virtual_sensor import STRANGER_TIMEOUT_S, SensorIdentity, VirtualSensor
+from gateway.simulator.sensor_core import BootCore, HeldFrames, SensorIdentity
+from gateway.simulator.virtual_sensor import STRANGER_TIMEOUT_S
 
 STATUS_PERIOD_S = 2.0  # while it does not sample: a sign of life for the link's watchdog
 LEAST_TICK_S = 0.005  # of real time, however fast the sensor's clock runs
@@ -33,7 +32,8 @@ class Board:
         device_id: DeviceId,
         root_key: bytes,
         open_source: SourceOpener,
-        outbox: Outbox,
+        outbox: HeldFrames,
+        boot_core: BootCore,
         flash: Flash,
         link: LocalLink,
         mtu: int,
@@ -46,6 +46,7 @@ class Board:
         self._source: EcgSource | None = open_source(None)
         self._rate_hz = self._source.sample_rate_hz
         self._outbox = outbox
+        self._boot_core = boot_core
         self._flash = flash
         self._speed = speed
         self._patience_s = patience_s * speed
@@ -109,7 +110,7 @@ class Board:
             "held": self._outbox.held,
             "overwritten": self._outbox.overwritten,
             "resent": self._outbox.resent,
-            "refused": self.sensor.refused.total(),
+            "refused": self.sensor.refusals,
         }
 
     def save(self) -> None:
@@ -120,9 +121,7 @@ class Board:
         identity = SensorIdentity(self._device_id, self._flash.next_boot_id(), self._root_key)
         self._booted_s = self._now_s()
         self._sampled_s = self._booted_s  # up to where the samples reach
-        self.sensor = VirtualSensor(
-            identity, self._rate_hz, self._outbox, os.urandom, self._patience_s
-        )
+        self.sensor = self._boot_core(identity, self._rate_hz, self._patience_s)
         self.sensor.sampling = self._source is not None
 
     def _now_s(self) -> float:

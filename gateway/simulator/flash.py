@@ -10,7 +10,7 @@ from pathlib import Path
 from gateway.messages import MAX_U32
 from gateway.radio.frame_codec import read_header
 from gateway.radio.recording import read_frames
-from gateway.simulator.outbox import Outbox
+from gateway.simulator.sensor_core import HeldFrames
 
 
 class Flash:
@@ -36,7 +36,7 @@ class Flash:
         if self._frames_path:
             _replace(self._frames_path, b"".join(frames))
 
-    def load_frames(self, outbox: Outbox) -> None:
+    def load_frames(self, outbox: HeldFrames) -> None:
         """Put what was held at the last `save_frames` back into the outbox."""
         if self._frames_path and self._frames_path.exists():
             for sealed in read_frames(self._frames_path):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -14,7 +14,6 @@ from gateway.messages import (
     LEGAL_SAMPLE_RATES_HZ,
     SALT_BYTES,
     SAMPLES_PER_FRAME,
-    DeviceId,
     FrameFlags,
     FrameSequence,
     SessionId,
@@ -38,6 +37,7 @@ from gateway.radio.message_codec import (
     encode_held_report,
 )
 from gateway.simulator.outbox import Outbox
+from gateway.simulator.sensor_core import BootCore, SensorIdentity
 
 FIRMWARE_VERSION = (0, 1, 0)
 BATTERY_PERCENT = 100  # it lives on this machine's power
@@ -45,18 +45,6 @@ STRANGER_TIMEOUT_S = 10.0  # a central that sent nothing valid and sealed by the
 MAX_ENDED_SESSIONS = 64  # of which the sensor still knows where they ended
 
 _LEAD_OFF = FrameFlags.LEAD_OFF_POSITIVE | FrameFlags.LEAD_OFF_NEGATIVE
-
-
-@dataclass(frozen=True, slots=True)
-class SensorIdentity:
-    """Who a sensor is during one boot. The root key is never shown."""
-
-    device_id: DeviceId
-    boot_id: int
-    root_key: bytes
-
-    def __repr__(self) -> str:
-        return f"SensorIdentity({self.device_id:08X}, boot {self.boot_id})"
 
 
 class _RunningSession:
@@ -105,6 +93,10 @@ class VirtualSensor:
     @property
     def session(self) -> SessionId:
         return self._running.id
+
+    @property
+    def refusals(self) -> int:
+        return self.refused.total()
 
     @property
     def sample_rate_hz(self) -> int:
@@ -229,3 +221,14 @@ class VirtualSensor:
         counter = self._running.reports
         self._running.reports += 1
         return self._running.up_key.seal(MessageType.HELD_REPORT, counter, encode_held_report(rows))
+
+
+def boot_twin(outbox: Outbox) -> BootCore:
+    """Boots of the Python twin over these held frames."""
+
+    def boot(
+        identity: SensorIdentity, sample_rate_hz: int, stranger_timeout_s: float
+    ) -> VirtualSensor:
+        return VirtualSensor(identity, sample_rate_hz, outbox, os.urandom, stranger_timeout_s)
+
+    return boot

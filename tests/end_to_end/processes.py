@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import secrets
 import signal
@@ -53,6 +54,7 @@ class Simulator:
     def __init__(self, specs: Sequence[str], keys: Path, speed: float, port: int = 0) -> None:
         command = [sys.executable, "-m", "gateway.simulator", "--root-keys", str(keys)]
         command += ["--speed", str(speed), "--once", "--listen", f"127.0.0.1:{port}"]
+        command += ["--core", os.environ.get("ECG_SIMULATOR_CORE", "python")]
         for spec in specs:
             command += ["--sensor", spec]
         self.process = subprocess.Popen(

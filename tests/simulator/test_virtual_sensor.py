@@ -26,7 +26,8 @@ from gateway.radio.message_codec import (
     decode_held_report,
 )
 from gateway.simulator.outbox import LEAST_HELD_FRAMES, Outbox
-from gateway.simulator.virtual_sensor import STRANGER_TIMEOUT_S, SensorIdentity, VirtualSensor
+from gateway.simulator.sensor_core import SensorIdentity
+from gateway.simulator.virtual_sensor import STRANGER_TIMEOUT_S, VirtualSensor
 
 ROOT_KEY = bytes(range(32))
 NO_FLAGS = FrameFlags(0)

@@ -1,0 +1,3 @@
+/* system/misc_system_api.html */
+#pragma once
+void esp_restart(void);

@@ -1,0 +1,4 @@
+/* system/esp_timer.html */
+#pragma once
+#include <stdint.h>
+int64_t esp_timer_get_time(void);
