@@ -16,7 +16,9 @@ CLIPPED_FROM_UV = 500.0  # ... and a rail lies far from the middle
 QRS_BAND_HZ = (5.0, 20.0)  # where a QRS has its power (Thakor 1984)
 MUSCLE_FROM_HZ = 35.0
 QUIET_UV2 = 400.0  # QRS-band power of 20 µV RMS: below it there is nothing to compare with
-SLOWEST_BPM, FASTEST_BPM = 20.0, 300.0
+SLOWEST_BPM = 20.0
+REFRACTORY_S = 0.240  # 250 bpm: what is shorter is hardly between two beats of ventricles
+TOO_SHORT = 2  # such intervals, of the last eight; one may be an odd beat that noise adds
 
 
 def fall(measure: float, clean: float, hopeless: float) -> float:
@@ -66,8 +68,13 @@ def _ratio(power: float, spectrum: PowerSpectrum) -> float:
 
 
 def rate(intervals_s: NDArray[np.float64]) -> float:
-    """Whether a heart can beat so."""
+    """Whether a heart can beat so.
+
+    A T wave or a pacemaker's spike that is counted beside each QRS makes every other interval
+    shorter than a ventricle takes to be ready again.
+    """
     if intervals_s.size == 0:
         return 1.0
     bpm = 60.0 / float(np.median(intervals_s))
-    return 1.0 if SLOWEST_BPM <= bpm <= FASTEST_BPM else 0.0
+    too_short = np.count_nonzero(intervals_s < REFRACTORY_S)
+    return 1.0 if bpm >= SLOWEST_BPM and too_short < TOO_SHORT else 0.0

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from gateway.dsp.filters import BandPass
 from gateway.dsp.quality import QualityMeter
+from gateway.dsp.quality_measures import rate
 from gateway.dsp.r_peaks import RPeakDetector
 from gateway.messages import LEGAL_SAMPLE_RATES_HZ, Gap, Quality, QualityReason, SampleBlock
 from tests.dsp.synthetic import block, cut_up, ecg
@@ -166,3 +167,18 @@ def test_chunking_changes_nothing(cuts):
     first = noisy("muscle")[12 * RATE : 18 * RATE]
     items = [block(first, RATE, 40), Gap(1540, 100), block(noisy("mains")[3360:], RATE, 1640)]
     assert judge(*(p for item in items for p in cut_up(item, cuts))) == judge(*items)
+
+
+@pytest.mark.parametrize(
+    ("intervals_s", "score"),
+    [
+        ([], 1.0),
+        ([0.8] * 8, 1.0),
+        ([0.25] * 8, 1.0),  # 240 bpm
+        ([3.2] * 3, 0.0),
+        ([0.8, 0.8, 0.2, 0.6, 0.8], 1.0),  # one odd beat
+        ([0.44, 0.22] * 4, 0.0),  # a T wave counted beside each QRS
+    ],
+)
+def test_a_rate_is_implausible_where_no_ventricle_could_follow(intervals_s, score):
+    assert rate(np.array(intervals_s)) == score
