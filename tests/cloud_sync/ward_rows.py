@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -103,7 +104,7 @@ class WardRows:
         start = number * 60 * RATE_HZ
         return MinuteSummary(
             session,
-            round(self.begun_s) + 60 * number,
+            math.ceil(self.begun_s) + 60 * number,  # within the stay
             76,
             3,
             61.0,
