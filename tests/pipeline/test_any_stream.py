@@ -142,7 +142,7 @@ def artefacts(found: Findings, items: list[Item], stretches: list[Stretch]) -> l
         until = min(SETTLING_S, stretch.seconds + WAVES_S[0])
         for at_s in ((r - item.start) / rate for r in beats):
             has_beat = any(WAVES_S[0] <= at_s - r_s <= WAVES_S[1] for r_s in true_s)
-            if WAVES_S[0] <= at_s < until and not has_beat:
+            if max(WAVES_S[0], (before.start - item.start) / rate) <= at_s < until and not has_beat:
                 wrong.append(item.start / rate + at_s)
     return wrong
 
