@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
-from gateway import __version__, ward_commands
+from gateway import __version__
 from gateway.config_file import DEFAULT_PATH, ConfigError, load_config
 
 OK = 0
@@ -52,99 +53,52 @@ def _run(parser: argparse.ArgumentParser) -> Run:
     return run
 
 
-def _demo(parser: argparse.ArgumentParser) -> Run:
-    from gateway import demo
+def _of(module: str, add_arguments: str = "add_arguments") -> Build:
+    """A command of `gateway.<module>`: that function adds its arguments, `run` runs it."""
 
-    demo.add_arguments(parser)
-    return demo.run
-
-
-def _analyse(parser: argparse.ArgumentParser) -> Run:
-    from gateway import analyse
-
-    analyse.add_arguments(parser)
-    return analyse.run
-
-
-def _pair(parser: argparse.ArgumentParser) -> Run:
-    from gateway import pair
-
-    pair.add_arguments(parser)
-    return pair.run
-
-
-def _label(parser: argparse.ArgumentParser) -> Run:
-    from gateway import label
-
-    label.add_arguments(parser)
-    return label.run
-
-
-def _model(parser: argparse.ArgumentParser) -> Run:
-    from gateway import model_commands
-
-    model_commands.add_arguments(parser)
-    return model_commands.run
-
-
-def _backup(parser: argparse.ArgumentParser) -> Run:
-    from gateway import backup_commands
-
-    backup_commands.add_backup(parser)
-    return backup_commands.run
-
-
-def _restore(parser: argparse.ArgumentParser) -> Run:
-    from gateway import backup_commands
-
-    backup_commands.add_restore(parser)
-    return backup_commands.run
-
-
-def _doctor(parser: argparse.ArgumentParser) -> Run:
-    from gateway import doctor
-
-    doctor.add_arguments(parser)
-    return doctor.run
-
-
-def _prepare_upgrade(parser: argparse.ArgumentParser) -> Run:
-    from gateway import prepare_upgrade
-
-    prepare_upgrade.add_arguments(parser)
-    return prepare_upgrade.run
-
-
-def _ward(add_arguments: Callable[[argparse.ArgumentParser], None]) -> Build:
     def build(parser: argparse.ArgumentParser) -> Run:
-        add_arguments(parser)
-        return ward_commands.run
+        command = import_module(f"gateway.{module}")
+        getattr(command, add_arguments)(parser)
+        run: Run = command.run
+        return run
 
     return build
 
 
 COMMANDS: dict[str, tuple[str, Build]] = {
     "run": ("run the gateway; the unit's way, or in a terminal until Ctrl-C", _run),
-    "demo": ("run the gateway with virtual sensors on this machine", _demo),
-    "analyse": ("find beats, rhythm and alarms in WFDB records, as fast as it goes", _analyse),
-    "pair": ("put a sensor's root key into the keyring", _pair),
-    "label": ("make the QR code with a sensor's pairing secret", _label),
-    "sensors": ("list the running gateway's sensors", _ward(ward_commands.add_sensors)),
+    "demo": ("run the gateway with virtual sensors on this machine", _of("demo")),
+    "analyse": (
+        "find beats, rhythm and alarms in WFDB records, as fast as it goes",
+        _of("analyse"),
+    ),
+    "pair": ("put a sensor's root key into the keyring", _of("pair")),
+    "label": ("make the QR code with a sensor's pairing secret", _of("label")),
+    "sensors": ("list the running gateway's sensors", _of("ward_commands", "add_sensors")),
     "beds": (
         "list beds; add, admit, discharge, standby, resume, assign, release",
-        _ward(ward_commands.add_beds),
+        _of("ward_commands", "add_beds"),
     ),
     "alarms": (
         "list open alarms; acknowledge them or pause their sound",
-        _ward(ward_commands.add_alarms),
+        _of("ward_commands", "add_alarms"),
     ),
-    "model": ("show, verify, install or roll back the beat classifier", _model),
-    "backup": ("write all that is stored into one encrypted file, while the gateway runs", _backup),
-    "restore": ("put a backup in place of what is stored, which is kept aside", _restore),
-    "doctor": ("check adapter, clock, disk, keys and model, and say what to do", _doctor),
+    "model": (
+        "show, verify, install or roll back the beat classifier",
+        _of("model_commands"),
+    ),
+    "backup": (
+        "write all that is stored into one encrypted file, while the gateway runs",
+        _of("backup_commands", "add_backup"),
+    ),
+    "restore": (
+        "put a backup in place of what is stored, which is kept aside",
+        _of("backup_commands", "add_restore"),
+    ),
+    "doctor": ("check adapter, clock, disk, keys and model, and say what to do", _of("doctor")),
     "prepare-upgrade": (
         "copy the database, unless an alarm calls; the package asks",
-        _prepare_upgrade,
+        _of("prepare_upgrade"),
     ),
     "check-config": (f"check a configuration file ({DEFAULT_PATH})", _check_config),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,9 +53,22 @@ def _require(condition: bool, reason: str) -> None:
         raise ModelRefused(reason)
 
 
+def _is_number(value: object) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max  # neither NaN nor an integer that is no float
+
+
+def _is_interval(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How the model did on one split, in percent, and the command that measured it."""
+    """How the model did on one split, in percent, and the command that measured it.
+
+    Raises `ModelRefused` where a value is none.
+    """
 
     data: str
     split: str
@@ -62,6 +76,17 @@ class Score:
     command: str
     percent: dict[str, float | None]  # None where there was nothing to take a share of
     ci95: dict[str, list[float]] = field(default_factory=dict)  # [low, high], over patients
+
+    def __post_init__(self) -> None:
+        _require(
+            isinstance(self.percent, dict)
+            and all(value is None or _is_number(value) for value in self.percent.values()),
+            "scores: percent holds what is no number",
+        )
+        _require(
+            isinstance(self.ci95, dict) and all(map(_is_interval, self.ci95.values())),
+            "scores: ci95 holds what is no pair of numbers",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,18 +248,23 @@ def load_card(path: Path) -> ModelCard:
     )
 
 
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """The file's bytes; raises `ModelRefused` where it can't be read or is longer."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(max_bytes + 1)
+    except OSError as error:
+        raise ModelRefused(f"{path} can't be read: {error.strerror}") from error
+    _require(len(content) <= max_bytes, f"{path} exceeds {max_bytes} bytes")
+    return content
+
+
 class _CardFields:
     """The JSON object of a card, from which fields are taken by name and type."""
 
     def __init__(self, path: Path) -> None:
         try:
-            with path.open("rb") as card_file:
-                content = card_file.read(MAX_CARD_BYTES + 1)
-        except OSError as error:
-            raise ModelRefused(f"card {path} can't be read: {error.strerror}") from error
-        _require(len(content) <= MAX_CARD_BYTES, f"card {path} exceeds {MAX_CARD_BYTES} bytes")
-        try:
-            values = json.loads(content)
+            values = json.loads(read_bounded(path, MAX_CARD_BYTES))
         except ValueError as error:
             raise ModelRefused(f"card {path} is not JSON: {error}") from error
         _require(isinstance(values, dict), f"card {path} is not a JSON object")

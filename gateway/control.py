@@ -29,6 +29,10 @@ class NoGateway(ControlRefused):
     """None is running with its state in that directory."""
 
 
+class NoAnswer(ControlRefused):
+    """It was asked, and what came of it is not known."""
+
+
 class ControlServer:
     """Answers commands by name until it is closed."""
 
@@ -75,7 +79,7 @@ class ControlServer:
 
 
 def ask(state_directory: Path, command: str, **arguments: Json) -> Json:
-    """Ask the running gateway; raises ControlRefused with its reason, NoGateway if none runs."""
+    """Ask the running gateway; raises ControlRefused with its reason, NoGateway, NoAnswer."""
     path = state_directory / SOCKET_NAME
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(TIMEOUT_S)
@@ -83,11 +87,16 @@ def ask(state_directory: Path, command: str, **arguments: Json) -> Json:
             client.connect(str(path))
             client.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
             with client.makefile("rb") as stream:
-                answer = json.loads(stream.readline(MAX_LINE_BYTES * 16))
+                line = stream.readline(MAX_LINE_BYTES * 16)
+            if not line:
+                raise ConnectionError("it closed the connection")
+            answer = json.loads(line)
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NoGateway(f"no gateway is running with its state in {state_directory}") from error
+        except TimeoutError as error:
+            raise NoAnswer(f"the gateway did not answer within {TIMEOUT_S:g} s") from error
         except (OSError, ValueError) as error:
-            raise ControlRefused(f"the gateway did not answer: {error}") from error
+            raise NoAnswer(f"the gateway did not answer: {error}") from error
     if "error" in answer:
         raise ControlRefused(answer["error"])
     result: Json = answer["result"]

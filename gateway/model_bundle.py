@@ -16,7 +16,7 @@ from pathlib import Path
 from Crypto.PublicKey.ECC import EccKey
 from Crypto.Signature import eddsa
 
-from gateway.beat_classifier import MAX_CARD_BYTES, ModelRefused
+from gateway.beat_classifier import MAX_CARD_BYTES, ModelRefused, read_bounded
 from gateway.tflite_classifier import MAX_MODEL_BYTES
 
 MAGIC = b"ECGMODEL1"
@@ -70,18 +70,6 @@ def decode_bundle(content: bytes) -> ModelBundle:
 def read_bundle(path: Path) -> ModelBundle:
     """The bundle at `path`; raises `ModelRefused`."""
     return decode_bundle(read_bounded(path, MAX_BUNDLE_BYTES))
-
-
-def read_bounded(path: Path, max_bytes: int) -> bytes:
-    """The file's bytes; raises `ModelRefused` where it can't be read or is longer."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(max_bytes + 1)
-    except OSError as error:
-        raise ModelRefused(f"{path} can't be read: {error.strerror}") from error
-    if len(content) > max_bytes:
-        raise ModelRefused(f"{path} exceeds {max_bytes} bytes")
-    return content
 
 
 def sign_bundle(card: bytes, model: bytes, private_key: EccKey) -> ModelBundle:

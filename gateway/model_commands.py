@@ -13,7 +13,7 @@ from typing import Any
 from gateway.beat_classifier import BeatClassifier, ModelCard, ModelRefused, Score
 from gateway.config import GatewayConfig
 from gateway.config_file import DEFAULT_PATH, load_config
-from gateway.control import ControlRefused, NoGateway, ask
+from gateway.control import ControlRefused, NoAnswer, NoGateway, ask
 from gateway.messages import BeatInContext
 from gateway.model_bundle import read_bundle
 from gateway.model_reload import RELOAD
@@ -130,6 +130,13 @@ def _switch(
         ask(config.state_directory, RELOAD)
     except NoGateway:
         return "serves from the next start on: no gateway is running"
+    except NoAnswer as unanswered:  # it may have taken the model all the same
+        store.put_in_service(*before)
+        back = _title(store.load_in_service().classifier.card)
+        raise ModelRefused(
+            f"{unanswered}; the files are back to {back}, which serves from the next start on;"
+            " /healthz says which model serves until then"
+        ) from unanswered
     except ControlRefused as refused:
         store.put_in_service(*before)
         raise ModelRefused(

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.beat_classifier import MAX_CARD_BYTES, ModelRefused
-from gateway.model_bundle import SIGNATURE_BYTES, ModelBundle, read_bounded
+from gateway.beat_classifier import MAX_CARD_BYTES, ModelRefused, read_bounded
+from gateway.model_bundle import SIGNATURE_BYTES, ModelBundle
 from gateway.tflite_classifier import MAX_MODEL_BYTES, TfliteClassifier, default_model_path
 
 PACKAGED = None  # in place of a folder's name

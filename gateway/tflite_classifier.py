@@ -18,6 +18,7 @@ from gateway.beat_classifier import (
     load_card,
     most_fitting,
     probabilities,
+    read_bounded,
     scale_waveforms,
 )
 from gateway.messages import BEAT_WINDOW_SAMPLES, BeatClass, BeatInContext, BeatLabel
@@ -101,13 +102,7 @@ class TfliteClassifier:
 
 
 def _verified_bytes(model_path: Path, card: ModelCard) -> bytes:
-    try:
-        with model_path.open("rb") as model_file:
-            content = model_file.read(MAX_MODEL_BYTES + 1)
-    except OSError as error:
-        raise ModelRefused(f"model {model_path} can't be read: {error.strerror}") from error
-    if len(content) > MAX_MODEL_BYTES:
-        raise ModelRefused(f"model {model_path} exceeds {MAX_MODEL_BYTES} bytes")
+    content = read_bounded(model_path, MAX_MODEL_BYTES)
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 != card.sha256:
         raise ModelRefused(f"sha256 of {model_path} is {sha256}, the card says {card.sha256}")

@@ -6,7 +6,6 @@ The private key lies in a file of 64 hex digits that its owner alone can read; i
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from Crypto.Signature import eddsa
 
 from gateway.beat_classifier import ModelCard, ModelRefused
 from gateway.model_bundle import sign_bundle
+from gateway.radio.keyring import write_new_secret
 from gateway.tflite_classifier import TfliteClassifier, default_model_path
 
 PRIVATE_KEY_BYTES = 32  # the seed of RFC 8032
@@ -29,11 +29,9 @@ def make_key(path: Path) -> EccKey:
     """A new private key in a new file, readable by its owner alone; raises KeyRefused."""
     seed = get_random_bytes(PRIVATE_KEY_BYTES)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        write_new_secret(path, seed)
     except OSError as error:
         raise KeyRefused(f"{path} can't be made: {error.strerror}") from error
-    with os.fdopen(descriptor, "w") as file:
-        file.write(seed.hex() + "\n")
     return eddsa.import_private_key(seed)
 
 

@@ -97,6 +97,25 @@ def test_a_score_of_another_shape_is_refused(tmp_path):
     assert refusal(tmp_path, changed_card(scores=[{"f1": 99.0}])).startswith("scores: ")
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"percent": {"f1": "99"}}, "scores: percent holds what is no number"),
+        ({"percent": {"f1": True}}, "scores: percent holds what is no number"),
+        ({"percent": {"f1": math.nan}}, "scores: percent holds what is no number"),
+        ({"percent": {"f1": 10**400}}, "scores: percent holds what is no number"),
+        ({"percent": [99.0]}, "scores: percent holds what is no number"),
+        ({"ci95": {"f1": 99.0}}, "scores: ci95 holds what is no pair of numbers"),
+        ({"ci95": {"f1": [98.0]}}, "scores: ci95 holds what is no pair of numbers"),
+        ({"ci95": {"f1": [98.0, None]}}, "scores: ci95 holds what is no pair of numbers"),
+        ({"ci95": None}, "scores: ci95 holds what is no pair of numbers"),
+    ],
+)
+def test_a_score_that_holds_no_numbers_is_refused(tmp_path, values, reason):
+    score = json.loads(CARD.read_text())["scores"][0]
+    assert refusal(tmp_path, changed_card(scores=[score | values])) == reason
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '"card"', "\0"])
 def test_what_is_no_json_object_is_refused(tmp_path, content):
     assert "JSON" in refusal(tmp_path, content)

@@ -56,12 +56,17 @@ def create_sealing_key(path: Path) -> bytes:
     """Make a new key file, readable by its owner alone; raises KeyringError if it exists."""
     key = get_random_bytes(SEALING_KEY_BYTES)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        write_new_secret(path, key)
     except OSError as error:
         raise KeyringError(f"can't make the keyring's key {path}: {error}") from error
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key.hex() + "\n")
     return key
+
+
+def write_new_secret(path: Path, secret: bytes) -> None:
+    """A new file of hex digits that its owner alone can read; raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secret.hex() + "\n")
 
 
 class Keyring:

@@ -38,10 +38,7 @@ from gateway.messages import (
 from gateway.radio.frame_codec import FRAME_BYTES
 from gateway.store.database import open_store, writer_engine
 from gateway.store.entries import (
-    AddBed,
-    Admit,
     AlarmChanged,
-    AssignSensor,
     BedId,
     Checkpoint,
     Entry,
@@ -51,6 +48,7 @@ from gateway.store.entries import (
     StoredFrame,
 )
 from gateway.store.transactions import StoreWriter
+from tests.store.contents import monitored_bed
 
 RATE_HZ = 250
 FRAME_S = SAMPLES_PER_FRAME / RATE_HZ
@@ -110,10 +108,9 @@ class Bed:
     """One sensor's signal, as the entries that the recorder is given."""
 
     def __init__(self, writer: StoreWriter, number: int, config: StoreConfig) -> None:
-        device_id, name = DeviceId(number), f"Bed {number}"
-        writer.write([AddBed(name), Admit(name, 0.0), AssignSensor(device_id, name, 0.0)])
-        self.session = SessionId(device_id, 1, random.randbytes(16))
-        writer.write([SessionStarted(self.session, RATE_HZ, 0, 0.0, wall_offset_s=0.0)])
+        self.session = SessionId(DeviceId(number), 1, random.randbytes(16))
+        started = SessionStarted(self.session, RATE_HZ, 0, 0.0, wall_offset_s=0.0)
+        writer.write(monitored_bed(f"Bed {number}", started))
         self.sequence = 0
         self._id = BedId(number)
         self._checkpoint_s = self._checkpoint_due_s = config.checkpoint_interval_s

@@ -10,9 +10,6 @@ from types import TracebackType
 
 from gateway.messages import (
     SAMPLES_PER_FRAME,
-    Alarm,
-    AlarmKind,
-    AlarmPriority,
     AlarmState,
     DeviceId,
     FrameSequence,
@@ -21,10 +18,7 @@ from gateway.messages import (
 from gateway.radio.frame_codec import FRAME_BYTES, HEADER_BYTES
 from gateway.store.database import writer_engine
 from gateway.store.entries import (
-    AddBed,
-    Admit,
     AlarmChanged,
-    AssignSensor,
     BedId,
     MinuteSummary,
     OutboxDelivered,
@@ -33,6 +27,7 @@ from gateway.store.entries import (
 )
 from gateway.store.outbox import delivered_message_ids
 from gateway.store.transactions import StoreWriter
+from tests.store.contents import asystole, monitored_bed
 
 BEGUN_S = 1_795_000_000.0  # in Unix time
 RATE_HZ = 250
@@ -53,11 +48,8 @@ class WardRows:
             SessionId(DeviceId(bed + 1), 1, bytes([bed + 1]) * 16) for bed in range(beds)
         ]
         for bed, session in enumerate(self._sessions):
-            name = f"Bed {bed + 1}"
-            self._writer.write([AddBed(name)])
-            self._writer.write([Admit(name, begun_s)])
-            self._writer.write([AssignSensor(session.device_id, name, begun_s)])
-            self._writer.write([SessionStarted(session, RATE_HZ, 0, begun_s, begun_s)])
+            started = SessionStarted(session, RATE_HZ, 0, begun_s, begun_s)
+            self._writer.write(monitored_bed(f"Bed {bed + 1}", started, begun_s))
 
     def __enter__(self) -> WardRows:
         return self
@@ -95,9 +87,7 @@ class WardRows:
         onset_s = self.begun_s + at_s
         self.now_s = onset_s + 5.0
         ended_s = onset_s + 20.0 if state is AlarmState.ENDED else None
-        alarm = Alarm(
-            AlarmKind.ASYSTOLE, AlarmPriority.HIGH, onset_s, onset_s + 5.0, state, ended_s
-        )
+        alarm = asystole(onset_s, state, ended_s)
         self._writer.write([AlarmChanged(BedId(bed + 1), alarm, self._sessions[bed])])
 
     def _minute(self, session: SessionId, number: int) -> MinuteSummary:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
 
-Found = TypeVar("Found")
+from tests.end_to_end.processes import wait_until
 
 BOOT_S = 120.0  # arm64 under emulation takes a minute
 HALT_S = 60.0
-LOOK_EACH_S = 0.2
 # Its manager speaks of a running system by this socket.
 MANAGER = "run/systemd/private"
 
@@ -117,15 +115,6 @@ class Container:
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
         pids = children.read_text().split()
         return pids[0] if pids and Path(f"/proc/{pids[0]}/root/{MANAGER}").exists() else None
-
-
-def wait_until(look: Callable[[], Found | None], timeout_s: float, otherwise: str) -> Found:
-    """The first true answer; AssertionError with `otherwise` where none comes in time."""
-    deadline_s = time.monotonic() + timeout_s
-    while not (found := look()):
-        assert time.monotonic() < deadline_s, otherwise
-        time.sleep(LOOK_EACH_S)
-    return found
 
 
 def _run(command: list[str]) -> None:

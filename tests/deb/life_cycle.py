@@ -10,8 +10,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.deb.container import CommandFailed, Container, wait_until
+from tests.deb.container import CommandFailed, Container
 from tests.deb.sensors import SENSOR, Sensor
+from tests.end_to_end.processes import wait_until
 from tests.runtimes.labelling import Labelling, load_labelling
 
 SERVICE = "ecg-gateway.service"

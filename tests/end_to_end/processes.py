@@ -11,13 +11,17 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from gateway.messages import DeviceId
 from gateway.radio.keyring import Keyring, create_sealing_key
 
 ANSWER_S = 60.0  # importing takes long on a busy machine
+LOOK_EACH_S = 0.1
+Found = TypeVar("Found")
 
 
 class LineReader:
@@ -73,6 +77,10 @@ class Simulator:
         stat = json.loads(self._output.wait_for("{"))
         return list(stat["sensors"])
 
+    def wait_until(self, holds: Callable[[Mapping], bool], timeout_s: float) -> None:
+        """It holds for each sensor."""
+        wait_until(lambda: all(map(holds, self.sensors())), timeout_s, self.sensors)
+
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(ANSWER_S)
@@ -122,6 +130,20 @@ class Gateway:
         code = self.process.wait(ANSWER_S)
         self._output.close()
         return code
+
+
+def wait_until(
+    look: Callable[[], Found], timeout_s: float, otherwise: str | Callable[[], object]
+) -> Found:
+    """The first true answer of another process; AssertionError where none comes in time.
+
+    The error says `otherwise`, or what that gives when it is called at the end.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    while not (found := look()):
+        assert time.monotonic() < deadline_s, otherwise() if callable(otherwise) else otherwise
+        time.sleep(LOOK_EACH_S)
+    return found
 
 
 def free_port() -> int:

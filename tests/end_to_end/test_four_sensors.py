@@ -7,8 +7,7 @@ virtual sensors to a gateway that is killed five times and loses twenty links on
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gateway.analysis import LiveAnalysis
-from gateway.config import AlarmLimits
-from gateway.late_stretch import CONTEXT_S
 from gateway.messages import (
     SAMPLES_PER_FRAME,
     Beat,
@@ -26,19 +22,16 @@ from gateway.messages import (
     Frame,
     FrameFlags,
     FrameSequence,
-    Gap,
-    SampleBlock,
     SampleIndex,
     SessionId,
 )
 from gateway.radio.keyring import Keyring, read_sealing_key
 from gateway.radio.session_keys import SessionKeys
-from gateway.session import MissingFrames, frame_items
 from gateway.simulator.ecg_sources import RecordSlice, wfdb_ecg
-from gateway.store.answers import JournalledFrame, JournalledGap, StoredSession
+from gateway.store.answers import StoredSession
 from gateway.store.reader import Reader
-from gateway.tflite_classifier import TfliteClassifier, default_model_path
-from tests.end_to_end.processes import Gateway, Simulator, free_port, pair
+from tests.end_to_end.offline import OfflineRun, wait_for_late_analysis
+from tests.end_to_end.processes import Gateway, Simulator, free_port, pair, wait_until
 
 pytestmark = [pytest.mark.recordings, pytest.mark.timeout(600)]
 
@@ -98,9 +91,9 @@ def outcome(ecg_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     simulator = Simulator(specs, keys, SPEED, radio_port)
     try:
         harass(simulator, gateway, random.Random(1))
-        wait_until(simulator, lambda sensor: has_produced(1.0, sensor) and not sensor["held"])
+        simulator.wait_until(lambda one: has_produced(1.0, one) and not one["held"], DONE_S)
         sensors = simulator.sensors()
-        wait_for_late_analysis(gateway)
+        wait_for_late_analysis(gateway.store, DONE_S)
         exit_code = gateway.stop()
     finally:
         simulator.stop()
@@ -117,7 +110,7 @@ def harass(simulator: Simulator, gateway: Gateway, draw: random.Random) -> None:
     blows = ["kill"] * KILLS + ["drop", "linkloss"] * (LOST_LINKS // 2)
     draw.shuffle(blows)
     for number, blow in enumerate(blows, 1):
-        wait_until(simulator, partial(has_produced, number / (len(blows) + 2)))
+        simulator.wait_until(partial(has_produced, number / (len(blows) + 2)), DONE_S)
         if blow == "kill":
             gateway.kill()
             gateway.start()
@@ -125,35 +118,16 @@ def harass(simulator: Simulator, gateway: Gateway, draw: random.Random) -> None:
             simulator.order(f"{blow} {connected_sensor(simulator, draw)}")
 
 
-def wait_until(simulator: Simulator, holds: Callable[[Mapping], bool]) -> None:
-    """All sensors say so; they are asked again and again, for they are another process."""
-    deadline = time.monotonic() + DONE_S
-    while not all(holds(sensor) for sensor in simulator.sensors()):
-        assert time.monotonic() < deadline, simulator.sensors()
-        time.sleep(0.05)
-
-
-def wait_for_late_analysis(gateway: Gateway) -> None:
-    """What came last may have filled a gap; it is analysed in the background."""
-    deadline = time.monotonic() + DONE_S
-    reader = Reader(gateway.store)
-    sessions = [stored.session for stored in reader.open_sessions()]
-    while any(reader.gaps_to_fill(session) for session in sessions):
-        assert time.monotonic() < deadline, "late signal was not analysed"
-        time.sleep(0.1)
-    reader.close()
-
-
 def connected_sensor(simulator: Simulator, draw: random.Random) -> int:
     """The number of a sensor whose link there is to lose; waits for one."""
-    deadline = time.monotonic() + DONE_S
-    while True:
-        sensors = enumerate(simulator.sensors(), 1)
-        numbers = [number for number, sensor in sensors if sensor["connected"]]
-        if numbers:
-            return draw.choice(numbers)
-        assert time.monotonic() < deadline, "no sensor was ever connected"
-        time.sleep(0.05)
+    return draw.choice(
+        wait_until(lambda: connected_sensors(simulator), DONE_S, "no sensor was ever connected")
+    )
+
+
+def connected_sensors(simulator: Simulator) -> list[int]:
+    sensors = enumerate(simulator.sensors(), 1)
+    return [number for number, sensor in sensors if sensor["connected"]]
 
 
 def has_produced(share: float, sensor: Mapping) -> bool:
@@ -168,6 +142,12 @@ def source_steps(ecg_data: Path, record: str) -> np.ndarray:
     while (frame := source.next_frame()) is not None:
         frames.append(frame.steps)
     return np.stack(frames)
+
+
+def source_frame(stored: StoredSession, steps: np.ndarray, sequence: FrameSequence) -> Frame:
+    """The frame as its sensor sealed it."""
+    samples, rate_hz = steps[sequence].copy(), stored.sample_rate_hz
+    return Frame(stored.session, sequence, FrameFlags(0), 0, rate_hz, samples, b"")
 
 
 def annotated_beats(ecg_data: Path, record: str) -> np.ndarray:
@@ -229,65 +209,7 @@ def test_labels_equal_an_offline_run(outcome, number, ecg_data):
     """The same samples, gaps and order of arrival, given to fresh stages in one go."""
     stored = outcome.session(number)
     journal = list(outcome.reader.journal_after(stored.session, None))
-    frames = source_steps(ecg_data, RECORDS[number - 1])
-    offline = OfflineRun(stored, journal, frames)
-    expected = sorted([*offline.live(), *offline.late()], key=lambda beat: beat.r_sample)
+    frame_at = partial(source_frame, stored, source_steps(ecg_data, RECORDS[number - 1]))
+    expected = OfflineRun(stored.sample_rate_hz, journal, frame_at).beats()
     assert stored_beats(outcome, stored.session) == expected
     assert sum(beat.label is not None for beat in expected) > 0.9 * len(expected)
-
-
-class OfflineRun:
-    """The analysis again, from the record's own samples and the journal's order."""
-
-    def __init__(self, stored: StoredSession, journal: list, steps: np.ndarray) -> None:
-        self._stored = stored
-        self._journal = journal
-        self._steps = steps
-        self._classifier = TfliteClassifier(default_model_path())
-
-    def live(self) -> list[Beat]:
-        analysis = self._analysis()
-        beats: list[Beat] = []
-        for entry in self._journal:
-            if isinstance(entry, JournalledGap):
-                beats += analysis.push((entry.gap,)).beats
-            elif not entry.frame.late:
-                beats += analysis.push(self._items(entry.frame.sequence)).beats
-        return beats
-
-    def late(self) -> list[Beat]:
-        gaps = [entry.gap for entry in self._journal if isinstance(entry, JournalledGap)]
-        return [beat for gap in gaps for beat in self._late(gap)]
-
-    def _late(self, gap: Gap) -> list[Beat]:
-        first, last = gap.start // SAMPLES_PER_FRAME, gap.end // SAMPLES_PER_FRAME - 1
-        frames = [entry for entry in self._journal if isinstance(entry, JournalledFrame)]
-        filled = max(e.journal_id for e in frames if first <= e.frame.sequence <= last)
-        margin = round(CONTEXT_S * self._stored.sample_rate_hz / SAMPLES_PER_FRAME)
-        sequences = sorted(
-            e.frame.sequence
-            for e in frames
-            if first - margin <= e.frame.sequence <= last + margin and e.journal_id <= filled
-        )
-        analysis, found = self._analysis(), []
-        for before, sequence in zip([sequences[0] - 1, *sequences], sequences, strict=False):
-            if sequence > before + 1:
-                found.append(analysis.push((MissingFrames(before + 1, sequence - 1).gap,)))
-            found.append(analysis.push(self._items(sequence)))
-        found.append(analysis.finish())
-        return [b for f in found for b in f.beats if gap.start <= b.r_sample < gap.end]
-
-    def _analysis(self) -> LiveAnalysis:
-        return LiveAnalysis(self._stored.sample_rate_hz, self._classifier, AlarmLimits())
-
-    def _items(self, sequence: int) -> list[SampleBlock | Gap]:
-        frame = Frame(
-            self._stored.session,
-            FrameSequence(sequence),
-            FrameFlags(0),
-            0,
-            self._stored.sample_rate_hz,
-            self._steps[sequence].copy(),
-            b"",
-        )
-        return frame_items(frame)

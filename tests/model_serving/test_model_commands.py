@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gateway import model_commands, model_self_test
+from gateway import control, model_commands, model_self_test
 from gateway.__main__ import main
 from gateway.control import SOCKET_NAME, ControlRefused, ControlServer
 from gateway.model_bundle import ModelBundle
@@ -288,3 +289,22 @@ def test_what_the_running_gateway_refuses_is_undone(clinic, bundle_of):
     assert clinic.serving == "beat_old"
     assert clinic.model("rollback")[0] == 0
     assert clinic.serving == "beat_cnn"
+
+
+def test_a_gateway_that_does_not_answer_may_have_changed_over(clinic, bundle_of, monkeypatch):
+    monkeypatch.setattr(control, "TIMEOUT_S", 0.2)
+    given_up = threading.Event()
+
+    def install() -> tuple[int, str, str]:
+        try:
+            return clinic.install(bundle_of("beat_next"))
+        finally:
+            given_up.set()
+
+    clinic.install(bundle_of("beat_old"))
+    code, out, err = with_gateway(clinic, given_up.wait, install)
+    assert (code, out) == (1, "")
+    assert "the gateway did not answer within 0.2 s; the files are back to beat_old " in err
+    assert "/healthz says which model serves until then" in err
+    assert "nothing was changed" not in err
+    assert clinic.serving == "beat_old"

@@ -13,8 +13,7 @@ from gateway.store.database import open_store, writer_engine
 from gateway.store.entries import SessionStarted
 from gateway.store.reader import Reader
 from gateway.store.transactions import StoreWriter
-
-STARTED_S = 1_000_000.0
+from tests.store.contents import NOW_S
 
 
 @pytest.fixture(scope="session")
@@ -38,12 +37,12 @@ def session() -> SessionId:
 
 @pytest.fixture
 def started(session: SessionId) -> SessionStarted:
-    return SessionStarted(session, 250, 0, first_received_s=STARTED_S, wall_offset_s=STARTED_S)
+    return SessionStarted(session, 250, 0, first_received_s=NOW_S, wall_offset_s=NOW_S)
 
 
 @pytest.fixture
 def writer(store: Path) -> Iterator[StoreWriter]:
-    writer = StoreWriter(writer_engine(store), now=lambda: STARTED_S)
+    writer = StoreWriter(writer_engine(store), now=lambda: NOW_S)
     yield writer
     writer.close()
 

@@ -17,13 +17,13 @@ from gateway.messages import DeviceId, FrameSequence, SessionId
 from gateway.store import sealed_stream
 from gateway.store.backup import BackupRefused, back_up, check, restore, undo_restore
 from gateway.store.database import open_store, writer_engine
-from gateway.store.entries import AddBed, SessionStarted, StoredFrame
+from gateway.store.entries import AddBed, SessionStarted
 from gateway.store.frame_files import frames_folder
 from gateway.store.reader import Reader
 from gateway.store.sealed_stream import OpeningReader, SealingWriter, StreamRefused
 from gateway.store.transactions import StoreWriter
+from tests.store.contents import NOW_S, frame
 
-NOW_S = 1_000_000.0
 SESSION = SessionId(DeviceId(7), 1, bytes(range(16)))
 PASSPHRASE = "correct horse battery"
 
@@ -34,16 +34,11 @@ def quick_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealed_stream, "_SCRYPT_N", 2**4)
 
 
-def frame(sequence: int) -> StoredFrame:
-    sealed = random.Random(sequence).randbytes(434)
-    return StoredFrame(SESSION, FrameSequence(sequence), sealed, NOW_S)
-
-
 def fill(path: Path, *batches: range, index_last: bool = True) -> None:
     writer = StoreWriter(writer_engine(path), lambda: NOW_S)
     writer.write([SessionStarted(SESSION, 250, 0, NOW_S, NOW_S)])
     for number, batch in enumerate(batches):
-        writer.take([frame(sequence) for sequence in batch])
+        writer.take([frame(SESSION, sequence) for sequence in batch])
         if index_last or number < len(batches) - 1:
             writer.index()
     writer.close()
@@ -52,7 +47,7 @@ def fill(path: Path, *batches: range, index_last: bool = True) -> None:
 def sequences(path: Path) -> list[int]:
     with closing(Reader(path)) as reader:
         found = reader.frames(SESSION, FrameSequence(0), FrameSequence(999))
-        assert found == [frame(each.sequence) for each in found]
+        assert found == [frame(SESSION, each.sequence) for each in found]
         return [each.sequence for each in found]
 
 
@@ -103,7 +98,7 @@ def test_what_was_backed_up_is_restored_and_the_restore_undone(store: Path, tmp_
     target.parent.mkdir()
     back_up(store, target, PASSPHRASE)
     check(target, PASSPHRASE)
-    assert frame(3).sealed[:50] not in target.read_bytes()
+    assert frame(SESSION, 3).sealed[:50] not in target.read_bytes()
     fill(store, range(10, 15))
     restore(target, store, PASSPHRASE)
     open_store(store)
@@ -171,9 +166,9 @@ def test_a_damaged_backup_changes_nothing(
 def test_a_backup_is_taken_while_the_gateway_writes(store: Path, tmp_path: Path) -> None:
     fill(store, range(5))
     writer = StoreWriter(writer_engine(store), lambda: NOW_S)
-    writer.take([frame(5)])
+    writer.take([frame(SESSION, 5)])
     back_up(store, tmp_path / "ecg.backup", PASSPHRASE)
-    writer.write([frame(6), AddBed("Bed 1")])
+    writer.write([frame(SESSION, 6), AddBed("Bed 1")])
     writer.close()
     assert sequences(store) == list(range(7))
 

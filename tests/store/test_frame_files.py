@@ -28,8 +28,7 @@ from gateway.store.frame_blocks import (
 from gateway.store.frame_files import FrameAppender, FrameFiles, frames_folder
 from gateway.store.reader import Reader
 from gateway.store.transactions import StoreWriter
-
-NOW_S = 1_000_000.0
+from tests.store.contents import NOW_S, frame
 
 
 def filed(number: int, sealed_bytes: int = 434) -> FiledFrame:
@@ -149,11 +148,6 @@ def fail_with(code: int):
         raise OSError(code, os.strerror(code))
 
     return fail
-
-
-def frame(session: SessionId, sequence: int) -> StoredFrame:
-    sealed = random.Random(sequence).randbytes(434)
-    return StoredFrame(session, FrameSequence(sequence), sealed, NOW_S)
 
 
 def test_a_restart_tells_the_tables_what_they_missed(

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.messages import Alarm, AlarmKind, AlarmPriority, AlarmState, SessionId
+from gateway.messages import AlarmState, SessionId
 from gateway.store import outbox
 from gateway.store.database import open_store, writer_engine
 from gateway.store.entries import (
     AddBed,
-    Admit,
     AlarmChanged,
-    AssignSensor,
     BedId,
     MinuteSummary,
     OutboxDelivered,
@@ -24,17 +22,11 @@ from gateway.store.entries import (
 )
 from gateway.store.outbox import Lane, OutboxReader, OutboxRow, delivered_message_ids
 from gateway.store.transactions import StoreWriter
+from tests.store.contents import asystole, monitored_bed
 
 ADMITTED_S = 1_000_000.0
-ACTIVE = Alarm(AlarmKind.ASYSTOLE, AlarmPriority.HIGH, 1_000_050.0, 1_000_054.0, AlarmState.ACTIVE)
-ENDED = Alarm(
-    AlarmKind.ASYSTOLE,
-    AlarmPriority.HIGH,
-    1_000_050.0,
-    1_000_054.0,
-    AlarmState.ENDED,
-    ended_s=1_000_060.0,
-)
+ACTIVE = asystole(1_000_050.0)
+ENDED = asystole(1_000_050.0, AlarmState.ENDED, ended_s=1_000_060.0)
 
 
 def minute(session: SessionId, minute_s: int = 1_000_020) -> MinuteSummary:
@@ -42,14 +34,9 @@ def minute(session: SessionId, minute_s: int = 1_000_020) -> MinuteSummary:
 
 
 @pytest.fixture
-def admitted(writer: StoreWriter, session: SessionId, started: SessionStarted) -> StoreWriter:
+def admitted(writer: StoreWriter, started: SessionStarted) -> StoreWriter:
     """A patient in bed 1 with a sensor."""
-    commands = (
-        AddBed("Bed 1"),
-        Admit("Bed 1", ADMITTED_S),
-        AssignSensor(session.device_id, "Bed 1", ADMITTED_S),
-    )
-    writer.write([*commands, started])
+    writer.write(monitored_bed("Bed 1", started, ADMITTED_S))
     return writer
 
 

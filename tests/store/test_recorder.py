@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,11 +13,6 @@ from sqlalchemy import Connection, Engine, event
 
 from gateway.config import StoreConfig
 from gateway.messages import (
-    Alarm,
-    AlarmKind,
-    AlarmPriority,
-    AlarmState,
-    Beat,
     FrameSequence,
     SampleIndex,
     SessionId,
@@ -34,16 +28,15 @@ from gateway.store.entries import (
     BedRefusal,
     Found,
     SessionStarted,
-    StoredFrame,
 )
 from gateway.store.reader import Reader
 from gateway.store.recorder import Recorder
 from gateway.store.transactions import Commit
+from tests.store.contents import NOW_S, asystole, frame, unlabelled_beats
 
-STARTED_S = 1_000_000.0
 NEVER_S = 3600.0
 SOON_S = 10.0  # for a thread to answer; no test waits so long unless it fails
-ASYSTOLE = Alarm(AlarmKind.ASYSTOLE, AlarmPriority.HIGH, 1.0, 5.0, AlarmState.ACTIVE)
+ASYSTOLE = asystole(1.0)
 
 
 class Ward:
@@ -52,7 +45,7 @@ class Ward:
     def __init__(self, path: Path, commit_interval_s: float) -> None:
         self.commits: queue.Queue[Commit] = queue.Queue()
         config = StoreConfig(commit_interval_s=commit_interval_s, index_interval_s=0.0)
-        self.recorder = Recorder(path, config, self.commits.put, now=lambda: STARTED_S)
+        self.recorder = Recorder(path, config, self.commits.put, now=lambda: NOW_S)
 
     def commit(self) -> Commit:
         return self.commits.get(timeout=SOON_S)
@@ -66,11 +59,6 @@ def running(path: Path, commit_interval_s: float = NEVER_S) -> Iterator[Ward]:
         yield ward
     finally:
         ward.recorder.close()
-
-
-def frame(session: SessionId, sequence: int) -> StoredFrame:
-    sealed = random.Random(sequence).randbytes(434)
-    return StoredFrame(session, FrameSequence(sequence), sealed, STARTED_S)
 
 
 def test_frames_are_committed_after_the_interval(
@@ -137,7 +125,7 @@ def test_a_full_queue_refuses_frames_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(recorder_module, "MAX_QUEUED_FRAMES", 2)
-    beat = Beat(SampleIndex(9), 1.0, None, False, None)
+    (beat,) = unlabelled_beats([9])
     with running(store) as ward:
         ward.recorder.record(started)
         taken = [ward.recorder.record(frame(session, sequence)) for sequence in range(3)]
@@ -200,8 +188,7 @@ def fill_the_disk(ward: Ward, session: SessionId, first: int) -> Callable[[], Co
     """More beats than the free pages take, and an alarm that wants all on disk now."""
     for sequence in range(first, first + 100):
         ward.recorder.record(frame(session, sequence))
-    beats = (Beat(SampleIndex(sample), 1.0, None, False, None) for sample in range(2000))
-    ward.recorder.record(Found(session, "0123abcd", tuple(beats)))
+    ward.recorder.record(Found(session, "0123abcd", unlabelled_beats(range(2000))))
     ward.recorder.record(AlarmChanged(BedId(1), ASYSTOLE, session))
     return ward.commit
 

@@ -16,8 +16,6 @@ from gateway.messages import (
     AlarmKind,
     AlarmPriority,
     AlarmState,
-    Beat,
-    FrameSequence,
     GapReason,
     RhythmEvent,
     RhythmKind,
@@ -30,28 +28,20 @@ from gateway.store.answers import JournalledFrame
 from gateway.store.database import writer_engine
 from gateway.store.entries import (
     AddBed,
-    Admit,
     AlarmChanged,
-    AssignSensor,
     BedId,
     Found,
     MinuteSummary,
     SessionStarted,
-    StoredFrame,
 )
 from gateway.store.frame_blocks import PAGE_BYTES
 from gateway.store.outbox import Lane, OutboxReader
 from gateway.store.reader import Reader
 from gateway.store.recorder import Recorder
 from gateway.store.transactions import StoreWriter
+from tests.store.contents import NOW_S, asystole, frame, monitored_bed, unlabelled_beats
 
-NOW_S = 1_000_000.0
 DAY_S = 86_400.0
-
-
-def frame(session: SessionId, sequence: int, age_s: float = 0.0) -> StoredFrame:
-    sealed = sequence.to_bytes(434, "big")
-    return StoredFrame(session, FrameSequence(sequence), sealed, NOW_S - age_s)
 
 
 def await_steps(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -83,7 +73,7 @@ def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
 def write_in_files(writer: StoreWriter, session: SessionId, *ages_s: float) -> None:
     """Five frames of each age in a file of their own."""
     for number, age_s in enumerate(ages_s):
-        writer.write([frame(session, 5 * number + n, age_s) for n in range(5)])
+        writer.write([frame(session, 5 * number + n, NOW_S - age_s) for n in range(5)])
 
 
 def retain(writer: StoreWriter, config: StoreConfig) -> int:
@@ -196,9 +186,8 @@ def test_findings_go_by_age_and_alarms_that_are_not_over_stay(
     writer.write([AddBed("Bed 1"), SessionStarted(session, 250, 0, begun_s, begun_s)])
     seconds = (0, round(DAY_S) - 1, round(DAY_S) + 1)
     samples = [SampleIndex(250 * second) for second in seconds]
-    beats = tuple(Beat(sample, 1.0, None, False, None) for sample in samples)
     events = tuple(RhythmEvent(RhythmKind.PAUSE, sample, sample) for sample in samples)
-    writer.write([Found(session, "0123abcd", beats, events)])
+    writer.write([Found(session, "0123abcd", unlabelled_beats(samples), events)])
     for kind, state in (
         (AlarmKind.ASYSTOLE, AlarmState.ENDED),
         (AlarmKind.LEAD_OFF, AlarmState.ACTIVE),
@@ -216,8 +205,7 @@ def test_findings_go_by_age_and_alarms_that_are_not_over_stay(
 def test_old_beats_go_when_the_tables_are_too_large(
     writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
 ) -> None:
-    beats = tuple(Beat(SampleIndex(n), 1.0, None, False, None) for n in range(50))
-    writer.write([started, Found(session, "0123abcd", beats)])
+    writer.write([started, Found(session, "0123abcd", unlabelled_beats(range(50)))])
     retain(writer, StoreConfig(database_gigabytes=1.0))
     assert len(reader.beats(session, SampleIndex(0), SampleIndex(99))) == 50
     retain(StoreWriter(writer._engine, lambda: NOW_S + 1.0), StoreConfig(database_gigabytes=0.0))
@@ -239,7 +227,7 @@ def test_the_recorder_removes_what_is_older_than_the_days_it_was_told(
     recorder.record(started)
     for number, age_s in enumerate((DAY_S + 1, 0.0)):
         for each in range(5):
-            recorder.record(frame(session, 5 * number + each, age_s))
+            recorder.record(frame(session, 5 * number + each, NOW_S - age_s))
         recorder.command(AddBed(f"Bed {number}")).result(10)
     await_steps(monkeypatch, 4)
     recorder.close()
@@ -251,10 +239,8 @@ def test_summaries_that_no_cloud_ever_took_leave_the_outbox_but_not_the_store(
 ) -> None:
     day = 0.0
     writer = StoreWriter(writer_engine(store), lambda: NOW_S + day * DAY_S)
-    writer.write([AddBed("Bed 1"), Admit("Bed 1", 0.0)])
-    writer.write([AssignSensor(session.device_id, "Bed 1", 0.0), started])
-    alarm = Alarm(AlarmKind.ASYSTOLE, AlarmPriority.HIGH, 1.0, 5.0, AlarmState.ENDED)
-    writer.write([AlarmChanged(BedId(1), alarm)])
+    writer.write(monitored_bed("Bed 1", started))
+    writer.write([AlarmChanged(BedId(1), asystole(1.0, AlarmState.ENDED))])
     for minute in range(3):
         day = 40.0 * minute
         writer.write([MinuteSummary(session, minute, 60, 0, None, None, None, 0.0, 60.0)])
@@ -280,8 +266,7 @@ def test_the_recorder_prunes_what_the_cloud_has(
     recorder = Recorder(store, config, lambda commit: None, now=lambda: NOW_S)
     recorder.start()
     recorder.command(AddBed("Bed 1")).result(10)
-    alarm = Alarm(AlarmKind.ASYSTOLE, AlarmPriority.HIGH, 1.0, 5.0, AlarmState.ACTIVE)
-    recorder.record(AlarmChanged(BedId(1), alarm))
+    recorder.record(AlarmChanged(BedId(1), asystole(1.0)))
     recorder.command(AddBed("Bed 2")).result(10)
     (row,) = outbox.pending(Lane.ALARM, 0, 9)
     cloud.execute("INSERT INTO settled VALUES (?, 'delivered')", (row.message_id,))

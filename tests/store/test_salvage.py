@@ -13,11 +13,6 @@ import pytest
 
 from gateway.messages import (
     SAMPLES_PER_FRAME,
-    Alarm,
-    AlarmKind,
-    AlarmPriority,
-    AlarmState,
-    Beat,
     DeviceId,
     FrameSequence,
     SampleIndex,
@@ -27,10 +22,7 @@ from gateway.radio.frame_codec import FrameFlags, FrameHeader, derive_frame_key,
 from gateway.store import database, frame_files
 from gateway.store.database import OpenedStore, open_store, writer_engine
 from gateway.store.entries import (
-    AddBed,
-    Admit,
     AlarmChanged,
-    AssignSensor,
     BedId,
     Found,
     MinuteSummary,
@@ -42,8 +34,8 @@ from gateway.store.outbox import Lane, OutboxReader
 from gateway.store.reader import Reader
 from gateway.store.salvage import salvage_note
 from gateway.store.transactions import StoreWriter
+from tests.store.contents import NOW_S, asystole, monitored_bed, unlabelled_beats
 
-NOW_S = 1_000_000.0
 SESSION = SessionId(DeviceId(7), 1, bytes(range(16)))
 BEATS = 3000
 FRAMES = 40
@@ -61,15 +53,12 @@ def filled(store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A bed with a patient, frames in several files, many beats, minutes and an alarm."""
     monkeypatch.setattr(frame_files, "FILE_BYTES", 4 * PAGE_BYTES)
     writer = StoreWriter(writer_engine(store), lambda: NOW_S)
-    writer.write([AddBed("Bed 1"), Admit("Bed 1", 0.0), AssignSensor(DeviceId(7), "Bed 1", 0.0)])
-    writer.write([SessionStarted(SESSION, 250, 0, NOW_S, NOW_S)])
+    writer.write(monitored_bed("Bed 1", SessionStarted(SESSION, 250, 0, NOW_S, NOW_S)))
     for first in range(0, FRAMES, 4):
         numbers = range(first, first + 4)
         writer.write([StoredFrame(SESSION, FrameSequence(n), sealed(n), NOW_S) for n in numbers])
-    beats = tuple(Beat(SampleIndex(n), 1.0, None, False, None) for n in range(BEATS))
-    writer.write([Found(SESSION, "0123abcd", beats)])
-    alarm = Alarm(AlarmKind.ASYSTOLE, AlarmPriority.HIGH, 1.0, 5.0, AlarmState.ACTIVE)
-    writer.write([AlarmChanged(BedId(1), alarm)])
+    writer.write([Found(SESSION, "0123abcd", unlabelled_beats(range(BEATS)))])
+    writer.write([AlarmChanged(BedId(1), asystole(1.0))])
     starts = range(0, 60 * 200, 60)
     writer.write([MinuteSummary(SESSION, s, 70, 0, None, None, None, 60.0, 0.0) for s in starts])
     writer.close()

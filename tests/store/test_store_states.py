@@ -8,7 +8,6 @@ one does; so what it holds must be each fact once.
 from __future__ import annotations
 
 import json
-import random
 import shutil
 import sqlite3
 import tempfile
@@ -21,14 +20,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.messages import (
-    Alarm,
-    AlarmKind,
-    AlarmPriority,
     AlarmState,
-    Beat,
     DeviceId,
     FrameSequence,
-    SampleIndex,
     SessionId,
 )
 from gateway.store.database import open_store, writer_engine
@@ -39,26 +33,19 @@ from gateway.store.entries import (
     Found,
     OutboxDelivered,
     SessionStarted,
-    StoredFrame,
 )
 from gateway.store.frame_files import frames_folder
 from gateway.store.outbox import Lane, OutboxReader, delivered_message_ids
 from gateway.store.reader import Reader
 from gateway.store.transactions import StoreWriter
+from tests.store.contents import NOW_S, asystole, frame, unlabelled_beats
 
-NOW_S = 1_000_000.0
 SESSION = SessionId(DeviceId(7), 1, bytes(16))
 SEQUENCES = st.integers(0, 30)
 
 
-def frame(sequence: int) -> StoredFrame:
-    sealed = random.Random(sequence).randbytes(434)
-    return StoredFrame(SESSION, FrameSequence(sequence), sealed, NOW_S)
-
-
 def alarm(number: int) -> AlarmChanged:
-    told = Alarm(AlarmKind.ASYSTOLE, AlarmPriority.HIGH, number, number, AlarmState.ENDED)
-    return AlarmChanged(BedId(1), told)
+    return AlarmChanged(BedId(1), asystole(number, AlarmState.ENDED))
 
 
 class StoreStates(RuleBasedStateMachine):
@@ -90,9 +77,9 @@ class StoreStates(RuleBasedStateMachine):
 
     @rule(sequences=st.lists(SEQUENCES, max_size=6))
     def take(self, sequences: list[int]) -> None:
-        entries = [frame(sequence) for sequence in sequences]
-        beats = tuple(Beat(SampleIndex(s), 1.0, None, False, None) for s in sequences)
-        commit = self.writer.take([*entries, Found(SESSION, "0123abcd", beats)])
+        entries = [frame(SESSION, sequence) for sequence in sequences]
+        found = Found(SESSION, "0123abcd", unlabelled_beats(sequences))
+        commit = self.writer.take([*entries, found])
         assert commit.frames == ({SESSION: tuple(sequences)} if sequences else {})
         self.acknowledged |= set(sequences)
 
@@ -102,7 +89,9 @@ class StoreStates(RuleBasedStateMachine):
 
     @rule(sequences=st.lists(SEQUENCES, max_size=3))
     def raise_alarm(self, sequences: list[int]) -> None:
-        self.writer.write([*(frame(sequence) for sequence in sequences), alarm(self.next_alarm)])
+        self.writer.write(
+            [*(frame(SESSION, sequence) for sequence in sequences), alarm(self.next_alarm)]
+        )
         self.acknowledged |= set(sequences)
         self.raised.add(self.next_alarm)
         self.next_alarm += 1
@@ -182,7 +171,7 @@ class StoreStates(RuleBasedStateMachine):
         with closing(Reader(self.path)) as reader:
             found = reader.frames(SESSION, FrameSequence(0), FrameSequence(99))
         assert [each.sequence for each in found] == sorted(self.acknowledged)
-        assert found == [frame(each.sequence) for each in found]
+        assert found == [frame(SESSION, each.sequence) for each in found]
 
     @invariant()
     def each_alarm_waits_or_has_arrived_once(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,14 +55,9 @@ from gateway.store.frame_files import frames_folder
 from gateway.store.reader import Reader
 from gateway.store.rows import Transaction
 from gateway.store.transactions import FRAME_CONFLICT, StoreWriter
+from tests.store.contents import NOW_S, frame
 
-STARTED_S = 1_000_000.0
 MODEL = "0123abcd"  # a short hash
-
-
-def frame(session: SessionId, sequence: int, late: bool = False) -> StoredFrame:
-    sealed = random.Random(sequence).randbytes(434)
-    return StoredFrame(session, FrameSequence(sequence), sealed, STARTED_S + sequence, late)
 
 
 def other_bytes(frame: StoredFrame) -> StoredFrame:
@@ -111,7 +105,7 @@ def test_what_was_written_is_read_again(
     assert (stored.session, stored.sample_rate_hz, stored.wall_offset_s) == (
         session,
         250,
-        STARTED_S,
+        NOW_S,
     )
 
 
@@ -120,14 +114,15 @@ def test_the_journal_keeps_the_order_of_arrival(
 ) -> None:
     gap = lost_frame(1)
     writer.write([started, frame(session, 0), DeclaredGap(session, gap)])
-    writer.write([frame(session, 2), frame(session, 1, late=True)])
+    newer, late = frame(session, 2, NOW_S + 1), frame(session, 1, NOW_S + 2, late=True)
+    writer.write([newer, late])
     journal = list(reader.journal_after(session, None))
     assert [entry.journal_id for entry in journal] == [1, 2, 3, 4]
     assert [e.gap if isinstance(e, JournalledGap) else e.frame for e in journal] == [
         frame(session, 0),
         gap,
-        frame(session, 2),
-        frame(session, 1, late=True),
+        newer,
+        late,
     ]
 
 
@@ -148,7 +143,7 @@ def test_a_journal_longer_than_a_page_is_given_whole(
     writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
 ) -> None:
     other = SessionId(DeviceId(8), 1, session.salt)
-    writer.write([started, SessionStarted(other, 250, 0, STARTED_S, None)])
+    writer.write([started, SessionStarted(other, 250, 0, NOW_S, None)])
     for one in (session, other):
         writer.write([frame(one, sequence) for sequence in range(600)])
     sequences = [
@@ -211,14 +206,14 @@ def test_any_order_and_batching_stores_each_frame_once(
     shutil.copyfile(empty_store, path)
     shutil.rmtree(frames_folder(path), ignore_errors=True)
     session = SessionId(DeviceId(7), 1, bytes(16))
-    writer = StoreWriter(writer_engine(path), lambda: STARTED_S)
-    writer.write([SessionStarted(session, 250, 0, STARTED_S, None)])
+    writer = StoreWriter(writer_engine(path), lambda: NOW_S)
+    writer.write([SessionStarted(session, 250, 0, NOW_S, None)])
     for batch in batches:
         commit = writer.write([frame(session, sequence) for sequence in batch])
         assert commit.frames == ({session: tuple(batch)} if batch else {})
         if reopened:
             writer.close()
-            writer = StoreWriter(writer_engine(path), lambda: STARTED_S)
+            writer = StoreWriter(writer_engine(path), lambda: NOW_S)
     writer.close()
     reader = Reader(path)
     arrived = list(dict.fromkeys(sequence for batch in batches for sequence in batch))
@@ -319,12 +314,12 @@ def test_a_better_clock_estimate_replaces_the_old_one(
     stored = reader.session(session)
     assert stored is not None
     assert (stored.start_s, stored.wall_error_s, stored.clock_unsynced) == (3.5, 0.5, True)
-    writer.write([SessionTimed(session, STARTED_S + 0.02, 0.01, clock_unsynced=False)])
+    writer.write([SessionTimed(session, NOW_S + 0.02, 0.01, clock_unsynced=False)])
     writer.write([started])  # a reconnect starts what is started already
     stored = reader.session(session)
     assert stored is not None
-    assert (stored.start_s, stored.clock_unsynced) == (STARTED_S + 0.02, False)
-    assert stored.wall_offset_s == STARTED_S  # by which its rows are dated
+    assert (stored.start_s, stored.clock_unsynced) == (NOW_S + 0.02, False)
+    assert stored.wall_offset_s == NOW_S  # by which its rows are dated
 
 
 def test_a_filled_gap_is_analysed_once(
@@ -349,7 +344,7 @@ def test_only_so_many_sessions_are_remembered(
 ) -> None:
     monkeypatch.setattr(known_sessions, "MAX_KNOWN_SESSIONS", 2)
     many = [SessionId(DeviceId(number), 1, bytes(16)) for number in range(5)]
-    writer.write([SessionStarted(one, 250, 0, STARTED_S, None) for one in many])
+    writer.write([SessionStarted(one, 250, 0, NOW_S, None) for one in many])
     for sequence in range(3):
         writer.write([frame(one, sequence) for one in many])
     assert [reader.received_ranges(one) for one in many] == [((0, 2),)] * 5
@@ -367,8 +362,8 @@ def asystole(state: AlarmState, acknowledged_s: float | None = None) -> Alarm:
     return Alarm(
         AlarmKind.ASYSTOLE,
         AlarmPriority.HIGH,
-        onset_s=STARTED_S + 10,
-        raised_s=STARTED_S + 14,
+        onset_s=NOW_S + 10,
+        raised_s=NOW_S + 14,
         state=state,
         acknowledged_s=acknowledged_s,
     )
@@ -376,8 +371,8 @@ def asystole(state: AlarmState, acknowledged_s: float | None = None) -> Alarm:
 
 def test_an_alarm_changes_in_place(writer: StoreWriter, reader: Reader) -> None:
     active = asystole(AlarmState.ACTIVE)
-    acknowledged = asystole(AlarmState.ACKNOWLEDGED, STARTED_S + 20)
-    ended = asystole(AlarmState.ENDED, STARTED_S + 20)
+    acknowledged = asystole(AlarmState.ACKNOWLEDGED, NOW_S + 20)
+    ended = asystole(AlarmState.ENDED, NOW_S + 20)
     writer.write([AddBed("Bed 1"), AlarmChanged(BedId(1), active)])
     assert [stored.alarm for stored in reader.open_alarms()] == [active]
     writer.write([AlarmChanged(BedId(1), acknowledged)])
@@ -398,7 +393,7 @@ def test_the_raw_samples_are_not_in_the_file(
     key = derive_frame_key(bytes(32), session)
     header = FrameHeader(session, FrameFlags(0), FrameSequence(0), 0, 250)
     sealed = seal_frame(key, header, steps)
-    writer.write([started, StoredFrame(session, FrameSequence(0), sealed, STARTED_S)])
+    writer.write([started, StoredFrame(session, FrameSequence(0), sealed, NOW_S)])
     stored = reader.frame(session, FrameSequence(0))
     assert stored is not None
     assert np.array_equal(open_frame(key, stored.sealed).steps, steps)
