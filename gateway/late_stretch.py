@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.analysis import LiveAnalysis
 from gateway.config import AlarmLimits
+from gateway.dsp.r_peaks import REFRACTORY_S
 from gateway.messages import (
     SAMPLES_PER_FRAME,
     Beat,
@@ -101,17 +102,38 @@ async def analyse_late_stretch(
     if until is None:
         return LateFindings(classifier.card.short_hash, (), ())
     context = round(CONTEXT_S * sample_rate_hz / SAMPLES_PER_FRAME)
-    analysis = LiveAnalysis(sample_rate_hz, classifier, limits, parts.notch_mode)
+    filled, live = (
+        LiveAnalysis(sample_rate_hz, classifier, limits, parts.notch_mode) for _ in range(2)
+    )
     inside = _Inside(gap)
+    outside: list[Beat] = []
     for begin in range(max(0, first - context), last + context + 1, FRAMES_PER_STEP):
         end = min(last + context, begin + FRAMES_PER_STEP - 1)
         stored = parts.reader.frames(session, FrameSequence(begin), FrameSequence(end), until)
         for frame in stored:
-            inside.take(push_stored(analysis, parts.keys, frame))
+            inside.take(push_stored(filled, parts.keys, frame))
+            if not first <= frame.sequence <= last:
+                outside += push_stored(live, parts.keys, frame).beats
         await asyncio.sleep(0)
-    inside.take(analysis.finish())
-    return LateFindings(
-        classifier.card.short_hash, tuple(inside.beats), tuple(inside.events.values())
+    inside.take(filled.finish())
+    outside += live.finish().beats
+    beats = beats_not_found_before(inside.beats, outside, sample_rate_hz)
+    return LateFindings(classifier.card.short_hash, beats, tuple(inside.events.values()))
+
+
+def beats_not_found_before(
+    late: Sequence[Beat], live: Sequence[Beat], sample_rate_hz: int
+) -> tuple[Beat, ...]:
+    """The late beats but those that were found live from the part of a QRS outside the gap.
+
+    A QRS that the gap's edge cuts has its peak on one side with the gap and maybe on the other
+    without it; no second one follows within the refractory time.
+    """
+    refractory = REFRACTORY_S * sample_rate_hz
+    return tuple(
+        beat
+        for beat in late
+        if all(abs(beat.r_sample - known.r_sample) >= refractory for known in live)
     )
 
 

@@ -109,8 +109,9 @@ def test_an_alarm_is_true_where_it_held_near_an_episode():
 
 
 def test_each_physiological_alarm_has_a_rule():
-    """But that of single beats, a policy that is off unless asked for, and that of pacemakers, which
-    says what the gateway can't judge."""
+    """But that of single beats, a policy that is off unless asked for, and that of pacemakers,
+    which says what the gateway can't judge.
+    """
     everything = reference(
         [*regular(150.0, 40), *regular(20.0, 8, 60.0)],
         "VVVVVVVVVV" + "SSSSSSSSSS" + "N" * 28,

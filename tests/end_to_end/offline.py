@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.analysis import LiveAnalysis
 from gateway.config import AlarmLimits
-from gateway.late_stretch import CONTEXT_S
+from gateway.late_stretch import CONTEXT_S, beats_not_found_before
 from gateway.messages import SAMPLES_PER_FRAME, Beat, Frame, FrameSequence, Gap
 from gateway.session import MissingFrames, frame_items
 from gateway.store.answers import JournalledFrame, JournalledGap
@@ -48,7 +48,9 @@ class OfflineRun:
         self._classifier = TfliteClassifier(default_model_path())
 
     def beats(self) -> list[Beat]:
-        return sorted([*self.live(), *self.late()], key=lambda beat: beat.r_sample)
+        live = self.live()
+        late = beats_not_found_before(self.late(), live, self._sample_rate_hz)
+        return sorted([*live, *late], key=lambda beat: beat.r_sample)
 
     def live(self) -> list[Beat]:
         analysis = self._analysis()
