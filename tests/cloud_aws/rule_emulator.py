@@ -132,7 +132,7 @@ class RuleEmulator:
             return self._lambda_action(words["FunctionArn"]["Fn::GetAtt"][0])
         if kind == "S3":
             return self._s3_action(words)
-        raise NotImplementedError(f"the action {kind}")
+        raise ValueError(f"the template has an action {kind}, which no AWS rule here plays")
 
     def _lambda_action(self, logical_id: str) -> Callable[[str, Selected], None]:
         """AWS calls without waiting, tries again where the function fails, then keeps the event."""
