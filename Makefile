@@ -184,6 +184,7 @@ clean:  ## remove what make made
 
 build/deb/%.built: requirements/gateway.txt $(DEB_SOURCES) .venv-lock/installed
 	PYTHON=$(PYTHON) packaging/require.sh $(DEB_PACKAGES)
+	mkdir -p $(@D)
 	packaging/build.sh .venv-lock/bin/uv $(subst _, ,$*) $(@D) >$@.new
 	mv $@.new $@
 

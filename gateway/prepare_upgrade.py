@@ -12,14 +12,13 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 from gateway import __version__
 from gateway.config import GatewayConfig
 from gateway.config_file import DEFAULT_PATH, load_config
 from gateway.control import ControlRefused, Json, NoGateway, ask
+from gateway.store.files import copy_database, sync_folder
 
 BACKUP_FOLDER = "backups"
 KEPT_BACKUPS = 2  # the version before this one may be wanted back, and the one before that
@@ -88,14 +87,9 @@ def back_up(config: GatewayConfig) -> Path | None:
     copy = folder / f"{database.stem}-{__version__}{database.suffix}"
     fresh = copy.with_name(copy.name + ".new")
     fresh.unlink(missing_ok=True)
-    with (
-        closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as source,
-        closing(sqlite3.connect(fresh)) as target,
-    ):
-        source.backup(target)
-    _flush(fresh)
+    copy_database(database, fresh)
     os.replace(fresh, copy)
-    _flush(folder)
+    sync_folder(folder)
     _prune(folder, database)
     return copy
 
@@ -116,11 +110,3 @@ def _prune(folder: Path, database: Path) -> None:
     newest_first = sorted(copies, key=lambda copy: copy.stat().st_mtime, reverse=True)
     for old in newest_first[KEPT_BACKUPS:]:
         old.unlink()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

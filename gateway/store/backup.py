@@ -12,7 +12,6 @@ import io
 import json
 import os
 import re
-import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from gateway.store.database import SIDE_FILES, stamp
-from gateway.store.files import connect_read_only, sync_folder
+from gateway.store.files import connect_read_only, copy_database, sync_folder
 from gateway.store.frame_files import FrameFiles, Place, frames_folder
 from gateway.store.sealed_stream import OpeningReader, SealingWriter, StreamRefused
 
@@ -64,7 +63,7 @@ def back_up(
     part = target.with_name(f"{target.name}.part")
     with tempfile.TemporaryDirectory(prefix="backup-", dir=database.parent) as folder:
         copy = Path(folder) / DATABASE
-        _copy_database(database, copy)
+        copy_database(database, copy)
         members = [_Member(DATABASE, copy, copy.stat().st_size)]
         if with_waveforms:
             members += _frame_members(database, copy)
@@ -115,12 +114,6 @@ def undo_restore(database: Path) -> Path:
         left.rename(database.parent / left.name)
     kept[-1].rmdir()
     return aside
-
-
-def _copy_database(database: Path, copy: Path) -> None:
-    with closing(connect_read_only(database)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
-        target.execute("PRAGMA journal_mode = DELETE")  # one file, without a WAL beside it
 
 
 def _frame_members(database: Path, copy: Path) -> Iterator[_Member]:

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from sqlalchemy import select
 
-from gateway.store.files import reader_engine
+from gateway.store.reader_engine import reader_engine
 from gateway.store.schema import outbox
 
 PAYLOAD_VERSION = 1

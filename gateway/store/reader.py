@@ -50,7 +50,6 @@ from gateway.store.entries import (
     StayId,
     StoredFrame,
 )
-from gateway.store.files import reader_engine
 from gateway.store.frame_blocks import FiledFrame
 from gateway.store.frame_files import FrameFiles, frames_folder
 from gateway.store.frame_index import (
@@ -59,6 +58,7 @@ from gateway.store.frame_index import (
     frames_of_runs,
     runs_after,
 )
+from gateway.store.reader_engine import reader_engine
 from gateway.store.schema import (
     alarms,
     assignments,

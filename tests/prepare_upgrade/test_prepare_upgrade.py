@@ -6,6 +6,8 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,6 +18,8 @@ import pytest
 from gateway import __version__
 from gateway.__main__ import FAILURE, OK, main
 from gateway.control import SOCKET_NAME, Arguments, ControlServer, Json
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -85,6 +89,16 @@ def test_the_copy_holds_what_the_gateway_wrote_last(
     assert copy.name == f"gateway-{__version__}.sqlite3"
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT sealed FROM frames").fetchall() == [("newest",)]
+
+
+def test_it_needs_no_library(config: Path, database: Path, tmp_path: Path) -> None:
+    """In an upgrade of Debian itself they are those of another Python."""
+    script = (
+        f"import sys; sys.path.insert(0, {str(PROJECT)!r}); from gateway.__main__ import main; "
+        f"sys.exit(main(['prepare-upgrade', '--config', {str(config)!r}]))"
+    )
+    subprocess.run([sys.executable, "-I", "-S", "-c", script], check=True)
+    assert len(copies(tmp_path)) == 1
 
 
 def test_without_a_database_there_is_nothing_to_copy(config: Path, tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ from gateway.store.entries import (
     Standby,
     StoredFrame,
 )
-from gateway.store.files import reader_engine
 from gateway.store.reader import Reader
+from gateway.store.reader_engine import reader_engine
 from gateway.store.transactions import StoreWriter
 
 SENSOR = DeviceId(7)

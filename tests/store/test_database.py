@@ -31,8 +31,8 @@ from gateway.store import database
 from gateway.store.answers import StoredBeat
 from gateway.store.database import StoreTooNew, open_store, writer_engine
 from gateway.store.entries import Found
-from gateway.store.files import reader_engine
 from gateway.store.reader import Reader
+from gateway.store.reader_engine import reader_engine
 from gateway.store.schema import SCHEMA_REVISION, metadata
 from gateway.store.transactions import StoreWriter
 
