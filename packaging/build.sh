@@ -20,6 +20,7 @@ work=$folder/work-$suite-$architecture source=$folder/work-$suite-$architecture/
 rm -rf "$work"
 mkdir -p "$source"
 cp -r gateway cloud_sync "$source"
+rm -r "$source/cloud_sync/aws"  # what runs in the cloud
 find "$source" -name __pycache__ -prune -exec rm -r {} +
 mkdir "$source/packaging"
 cp packaging/gateway.toml packaging/cloud-sync.toml "$source/packaging"

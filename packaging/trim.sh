@@ -5,7 +5,7 @@ set -eu
 cd "$1"
 
 # Commands, and what only an installer reads.
-rm -rf bin tqdm/completion.sh ./*.pth ./*.dist-info/RECORD ./*.dist-info/INSTALLER ./*.dist-info/REQUESTED
+rm -rf bin tqdm/completion.sh sockshandler.py ./*.pth ./*.dist-info/RECORD ./*.dist-info/INSTALLER ./*.dist-info/REQUESTED
 rm -rf setuptools setuptools-*.dist-info _distutils_hack
 # LiteRT for other chips, and its converter.
 rm -rf ai_edge_litert/vendors ai_edge_litert/tools ai_edge_litert/libLiteRtWebGpuAccelerator.so

@@ -1,10 +1,11 @@
 """`make test-deb`: the package's life in a clean Debian with systemd as PID 1. Needs root.
 
-    python -m tests.deb PACKAGE.deb
+    python -m tests.deb PACKAGE.deb [PACKAGE_OF_THE_NEXT_DEBIAN.deb]
 
 Installs from a signed repository made for the occasion, plays a virtual sensor to it, and compares
 the labels of beats of DS2 (ECG_DATA) with those given here. Another machine's package runs under
 emulation, and only as far as its own code goes: maintainer scripts and units are the same files.
+With a second package the box becomes the next Debian, and its gateway that package.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
+from tests.deb.box import Box
 from tests.deb.container import Container
 from tests.deb.life_cycle import LifeCycle
 from tests.deb.sensors import Sensor
-from tests.deb.versions import previous_version, version_with_a_broken_migration
+from tests.deb.upgrades import Upgrades
+from tests.deb.versions import failing_version, migrating_version, previous_version
 from tests.end_to_end.processes import free_port
 from tests.runtimes.beats import drawn_windows, patient_windows
 from tests.runtimes.comparison import difference
@@ -35,64 +39,116 @@ MINUTES = 1  # of each record of DS2
 CPUINFO = PROJECT / "tests/runtimes/raspberry_pi_4.cpuinfo"
 
 
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A .deb by its name: what it is for."""
+
+    path: Path
+
+    @property
+    def suite(self) -> str:
+        return self._suite[0]
+
+    @property
+    def architecture(self) -> str:
+        return self.path.stem.rpartition("_")[2]
+
+    @property
+    def debian(self) -> Path:
+        return ROOTS / f"{self.suite}_{self.architecture}"
+
+    @property
+    def radio(self) -> str:
+        """Where its gateway finds what reaches a virtual sensor: nspawn's HOST:INSIDE."""
+        return f"{self.debian}/radio:/usr/local/lib/python{self._suite[1]}/dist-packages"
+
+    @property
+    def _suite(self) -> tuple[str, str]:
+        return next(found for mark, found in SUITES.items() if mark in self.path.name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("package", type=Path)
-    package: Path = parser.parse_args().package.resolve()
-    suite, python = next(found for mark, found in SUITES.items() if mark in package.name)
-    architecture = package.stem.rpartition("_")[2]
-    debian = ROOTS / f"{suite}_{architecture}"
+    parser.add_argument("next_debian", type=Path, nargs="?", metavar="package_of_the_next_debian")
+    arguments = parser.parse_args()
+    package = Package(arguments.package.resolve())
+    radios = [package.radio]
+    if arguments.next_debian is not None:
+        radios.append(Package(arguments.next_debian.resolve()).radio)
     with tempfile.TemporaryDirectory(prefix="ecg-gateway-apt-") as temporary:
         folder = Path(temporary)
         folder.chmod(0o755)
         packages, repository = folder / "packages", folder / "apt"
         packages.mkdir()
         repository.mkdir()
-        shutil.copy(package, packages)
-        windows = packages / "windows"
-        save_windows(patient_windows(MINUTES) + drawn_windows(), windows)
         shared = [f"{repository}:/srv/apt", f"{packages}:/srv/packages", f"{CPUINFO}:/srv/cpuinfo"]
-        shared.append(f"{PROJECT}/tests:/srv/project/tests")
-        shared.append(f"{debian}/radio:/usr/local/lib/python{python}/dist-packages")
-        with Sensor(folder) as sensor, Container(debian / "root", shared) as container:
-            print(f"{package.name}: booted in {container.boot():.1f} s", flush=True)
-            life = LifeCycle(container, sensor, free_port())
-            if MACHINES[architecture] == platform.machine():
-                live_through_all(life, repository, package, packages)
+        shared += [f"{PROJECT}/tests:/srv/project/tests", *radios]
+        with Sensor(folder) as sensor, Container(package.debian / "root", shared) as container:
+            print(f"{package.path.name}: booted in {container.boot():.1f} s", flush=True)
+            box = Box(container, sensor, free_port())
+            life, upgrades = LifeCycle(box), Upgrades(box)
+            if arguments.next_debian is not None:
+                live_through_two_debians(life, upgrades, repository, package, arguments.next_debian)
+            elif MACHINES[package.architecture] == platform.machine():
+                live_through_all(life, upgrades, repository, package, packages)
             else:
                 container.pretend_to_be_a_pi()
                 live_through_one_version(life, repository, package)
-            compare_labels(life, windows)
+            compare_labels(life, packages)
             life.remove()
             life.purge()
 
 
-def live_through_all(life: LifeCycle, repository: Path, package: Path, packages: Path) -> None:
-    """From the version before to a next one that fails, and back."""
-    publish(repository, previous_version(package, packages))
+def live_through_all(
+    life: LifeCycle, upgrades: Upgrades, repository: Path, package: Package, packages: Path
+) -> None:
+    """From the version before to next ones that migrate or fail to, and back."""
+    current = Path(shutil.copy(package.path, packages))
+    publish(repository, previous_version(current, packages))
     life.add_repository()
     life.install()
     life.exposure()
     life.bus_policy()
     life.reconfigure()
+    life.doctor()
     life.measure_idle()
     life.survive_a_hang()
-    publish(repository, package)
-    life.refuse_during_an_alarm()
-    life.upgrade_anyway()
-    publish(repository, version_with_a_broken_migration(package, packages))
-    life.fail_to_migrate()
+    life.back_up_and_restore()
+    publish(repository, current)
+    upgrades.refuse_during_an_alarm()
+    version = upgrades.upgrade_in_spite_of_it()
+    publish(repository, migrating_version(current, packages))
+    upgrades.migrate()
+    upgrades.go_back(version)
+    publish(repository, failing_version(current, packages))
+    upgrades.fail_to_migrate()
 
 
-def live_through_one_version(life: LifeCycle, repository: Path, package: Path) -> None:
-    publish(repository, package)
+def live_through_one_version(life: LifeCycle, repository: Path, package: Package) -> None:
+    publish(repository, package.path)
     life.add_repository()
     life.install()
     life.reconfigure()
+    life.doctor()
+    life.measure_idle()
 
 
-def compare_labels(life: LifeCycle, windows: Path) -> None:
+def live_through_two_debians(
+    life: LifeCycle, upgrades: Upgrades, repository: Path, package: Package, next_debian: Path
+) -> None:
+    live_through_one_version(life, repository, package)
+    publish(repository, next_debian)
+    upgrades.upgrade_debian(package.suite, Package(next_debian).suite)
+    life.exposure()
+    life.doctor()
+    life.measure_idle()
+
+
+def compare_labels(life: LifeCycle, packages: Path) -> None:
     """The same bytes as this machine's, whatever the other one is."""
+    windows = packages / "windows"
+    save_windows(patient_windows(MINUTES) + drawn_windows(), windows)
     found = difference(label("ai_edge_litert", 64, windows), life.label_beats(windows))
     assert found.is_none, found
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from gateway import __version__
 
-PREVIOUS, NEXT = "0.0.9", "99.0.0"  # NEXT's migration fails
-_BROKEN_MIGRATION = '''
-"""It fails halfway: what it has done until then must not stay."""
+PREVIOUS, MIGRATING, FAILING = "0.0.9", "98.0.0", "99.0.0"
+_MIGRATION = '''
+"""A step of the schema that no released version has."""
 
 from alembic import op
 
@@ -18,41 +18,56 @@ down_revision = "{down}"
 
 
 def upgrade() -> None:
-    op.execute("CREATE TABLE half_done (nothing INTEGER)")
-    op.execute("DROP TABLE frames")
-    raise RuntimeError("this migration fails")
+    op.execute("CREATE TABLE new_things (nothing INTEGER)")
 '''
+# What it has done until it fails must not stay.
+_FAILS = '    op.execute("DROP TABLE beats")\n    raise RuntimeError("this migration fails")\n'
 
 
 def previous_version(package: Path, folder: Path) -> Path:
     """The package as the version before it."""
-    return _repacked(package, folder, PREVIOUS)
+    tree = _unpack(package, folder, PREVIOUS)
+    return _pack(tree, package, PREVIOUS)
 
 
-def version_with_a_broken_migration(package: Path, folder: Path) -> Path:
-    """The package as the next version, whose new schema can't be reached."""
-    return _repacked(package, folder, NEXT, break_migration=True)
+def migrating_version(package: Path, folder: Path) -> Path:
+    """The package as a later version, with a newer schema and another default configuration."""
+    tree = _unpack(package, folder, MIGRATING)
+    _add_migration(tree, _MIGRATION)
+    with (tree / "etc/ecg-gateway/gateway.toml").open("a") as config:
+        config.write("# a later version says more here\n")
+    return _pack(tree, package, MIGRATING)
 
 
-def _repacked(package: Path, folder: Path, version: str, break_migration: bool = False) -> Path:
+def failing_version(package: Path, folder: Path) -> Path:
+    """The package as a later version, whose new schema can't be reached."""
+    tree = _unpack(package, folder, FAILING)
+    _add_migration(tree, _MIGRATION + _FAILS)
+    return _pack(tree, package, FAILING)
+
+
+def _unpack(package: Path, folder: Path, version: str) -> Path:
     tree = folder / f"tree-{version}"
     subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
     for path in (tree / "DEBIAN/control", tree / "usr/lib/ecg-gateway/gateway/__init__.py"):
         path.write_text(path.read_text().replace(__version__, version))
-    if break_migration:
-        _break_migration(tree / "usr/lib/ecg-gateway/gateway/store")
-    changed = folder / package.name.replace(__version__, version)
+    return tree
+
+
+def _pack(tree: Path, package: Path, version: str) -> Path:
+    changed = tree.with_name(package.name.replace(__version__, version))
     subprocess.run(["dpkg-deb", "-Zgzip", "-z1", "--build", tree, changed], check=True)
     subprocess.run(["rm", "-r", tree], check=True)
     return changed
 
 
-def _break_migration(store: Path) -> None:
+def _add_migration(tree: Path, migration: str) -> None:
+    store = tree / "usr/lib/ecg-gateway/gateway/store"
     schema = store / "schema.py"
     lines = schema.read_text().splitlines(keepends=True)
     (at,) = [at for at, line in enumerate(lines) if line.startswith("SCHEMA_REVISION = ")]
     down = lines[at].split('"')[1]
     lines[at] = 'SCHEMA_REVISION = "9999"\n'
     schema.write_text("".join(lines))
-    migration = _BROKEN_MIGRATION.format(down=down).lstrip()
-    (store / "migrations/versions/v9999_broken.py").write_text(migration)
+    script = migration.format(down=down).lstrip()
+    (store / "migrations/versions/v9999_later.py").write_text(script)
