@@ -20,6 +20,9 @@ CROSS_PACKAGES = gcc libc6-dev libmbedtls-dev gcc-xtensa-lx106 gcc-riscv64-unkno
 # One package for each; make test-deb DEBS="bookworm_amd64" tries but one.
 DEBS = bookworm_amd64 trixie_amd64 bookworm_arm64 trixie_arm64
 
+# What `make test-debian-upgrade` goes from and to.
+NEXT_DEBIAN = bookworm_amd64 trixie_amd64
+
 # What `make test-runtimes` runs the gateway's classifier on, beside .venv-dev.
 RUNTIMES = build/runtimes/arm64/installed build/runtimes/tflite-runtime/installed
 
@@ -148,6 +151,13 @@ apt-repo: deb  ## a signed apt repository of the packages in build/apt (APT_SIGN
 test-deb: deb .venv-dev/installed $(DEBS:%=build/deb-test/%/installed)  ## the packages' life in clean Debians with systemd; needs root
 	for deb in $(DEBS); do $(DEV)/python -m tests.deb $$(cat build/deb/$$deb.built) || exit; done
 
+.PHONY: test-debian-upgrade
+test-debian-upgrade: .venv-dev/installed $(NEXT_DEBIAN:%=build/deb/%.built) $(NEXT_DEBIAN:%=build/deb-test/%/installed)  ## a box with data goes from Debian 12 to 13; needs root
+	$(DEV)/python -m tests.deb $$(cat $(NEXT_DEBIAN:%=build/deb/%.built))
+
+.PHONY: test-reproducible
+test-reproducible: $(DEBS:%=build/deb-again/%.same)  ## each package built once more has the same bytes
+
 .PHONY: aws-package
 aws-package: .venv-lock/installed  ## what `aws cloudformation package` uploads, in build/aws
 	cloud_sync/aws/package.sh .venv-lock/bin/uv build/aws
@@ -187,6 +197,11 @@ build/deb/%.built: requirements/gateway.txt $(DEB_SOURCES) .venv-lock/installed
 	mkdir -p $(@D)
 	packaging/build.sh .venv-lock/bin/uv $(subst _, ,$*) $(@D) >$@.new
 	mv $@.new $@
+
+build/deb-again/%.same: build/deb/%.built
+	mkdir -p $(@D)
+	cmp $$(cat $<) $$(packaging/build.sh .venv-lock/bin/uv $(subst _, ,$*) $(@D))
+	touch $@
 
 build/deb-test/%/installed: tests/deb/root.sh requirements/demo.txt .venv-lock/installed
 	PYTHON=$(PYTHON) packaging/require.sh $(TEST_DEB_PACKAGES) $(REPOSITORY_PACKAGES)

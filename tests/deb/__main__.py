@@ -131,7 +131,6 @@ def live_through_one_version(life: LifeCycle, repository: Path, package: Package
     life.install()
     life.reconfigure()
     life.doctor()
-    life.measure_idle()
 
 
 def live_through_two_debians(

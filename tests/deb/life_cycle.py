@@ -22,8 +22,8 @@ BUS_CALLS = {  # to whether the gateway's user may make them
     "org.bluez /org/bluez org.bluez.AgentManager1 RequestDefaultAgent o /x": False,
     "org.freedesktop.systemd1 / org.freedesktop.DBus.Peer Ping": False,
 }
-# A container has neither adapter nor disk nor clock of its own; the rest must be well.
-WELL = {"configuration", "BlueZ", "permissions", "key", "certificate", "model", "service"}
+# A container has neither adapter nor disk nor clock of its own, and no cloud; the rest must be well.
+WELL = {"configuration", "BlueZ", "permissions", "key", "model", "service"}
 LEFT_OVER = ("etc", "run", "usr", "var/lib", "var/log", "var/cache")
 NOT_OURS = ("/var/lib/apt/", "/var/lib/dpkg/", "/var/cache/apt/", "/var/log/", "/etc/apt/")
 
@@ -109,7 +109,7 @@ class LifeCycle:
 
     def doctor(self) -> None:
         """It finds nothing wrong with a box in service, but what a container is."""
-        findings = json.loads(self._run("ecg-gateway", "doctor", "--json"))
+        findings = json.loads(self._run("sh", "-c", "ecg-gateway doctor --json 2>/dev/null"))
         ill = [found for found in findings if found["check"] in WELL and found["verdict"] != "ok"]
         assert not ill, ill
         missing = WELL - {found["check"] for found in findings}
