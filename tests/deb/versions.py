@@ -18,7 +18,7 @@ down_revision = "{down}"
 
 
 def upgrade() -> None:
-    op.execute("CREATE TABLE new_things (nothing INTEGER)")
+    op.execute("CREATE TABLE later_things (id INTEGER)")
 '''
 # What it has done until it fails must not stay.
 _FAILS = '    op.execute("DROP TABLE beats")\n    raise RuntimeError("this migration fails")\n'
