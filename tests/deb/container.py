@@ -24,7 +24,8 @@ class CommandFailed(AssertionError):
 class Container:
     """Runs from `with` to its end, as root; whatever was written inside is gone then.
 
-    It shares the host's network, so that a simulator on the host's loopback can be reached.
+    It shares the host's network, so that a simulator on the host's loopback can be reached, and
+    its control groups: two containers at once would signal each other's services.
     """
 
     def __init__(self, root: Path, shared: Sequence[str]) -> None:

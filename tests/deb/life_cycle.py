@@ -135,7 +135,7 @@ class LifeCycle:
     def survive_a_hang(self) -> None:
         restarts = self._restarts()
         begun_s = time.monotonic()
-        self._run("systemctl", "kill", "--signal=STOP", SERVICE)
+        self._run("systemctl", "kill", "--kill-whom=main", "--signal=STOP", SERVICE)
         wait_until(lambda: self._restarts() > restarts, WATCHDOG_S, "the watchdog did not bite")
         restarted_s = time.monotonic() - begun_s
         self._box.wait_until_active()
