@@ -173,7 +173,7 @@ class Pipeline:
             self._rhythm.push_gap(item)
         self._fibrillation.push(filtered)
         self._pacing.push(item)
-        judged = self._meter.push(item, filtered, peaks)
+        judged = self._meter.push(item, filtered, peaks, self._detector.take_doubtful())
         self._end = item.end
         found.beats += self._finish_beats(self._judged_windows())
         found.vitals += [self._judge(quality) for quality in judged]

@@ -24,7 +24,7 @@ def metered(*items: SampleBlock | Gap) -> tuple[QualityMeter, list[Quality]]:
         if isinstance(item, Gap):
             band_pass.reset()
         filtered = band_pass.push(item) if isinstance(item, SampleBlock) else item
-        judged += meter.push(item, filtered, detector.push(item))
+        judged += meter.push(item, filtered, detector.push(item), detector.take_doubtful())
     return meter, judged
 
 
@@ -81,7 +81,8 @@ def test_a_beat_is_judged_0_85_s_after_r_at_most():
     signal = block(ecg(RATE, 10.0, BEATS_S[BEATS_S < 10]), RATE)
     for piece in cut_up(signal, range(10 * RATE)):
         assert isinstance(piece, SampleBlock)
-        meter.push(piece, band_pass.push(piece), detector.push(piece))
+        peaks = detector.push(piece)
+        meter.push(piece, band_pass.push(piece), peaks, detector.take_doubtful())
         assert meter.has_judged(piece.end - round(0.85 * RATE) - 1)
         assert piece.end < RATE or not meter.has_judged(piece.end - round(0.59 * RATE))
 
