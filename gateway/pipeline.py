@@ -126,7 +126,7 @@ class Pipeline:
         peaks = self._detector.finish()
         self._take_peaks(peaks)
         unknown = Gap(self._end, self._judgement_lag)
-        judged = self._meter.push(unknown, unknown, peaks)
+        judged = self._meter.push(unknown, unknown, peaks, self._detector.take_doubtful())
         self._windows.extend(self._cutter.finish())
         beats = self._finish_beats(list(self._windows))
         self._windows.clear()

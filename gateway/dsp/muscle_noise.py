@@ -20,12 +20,14 @@ BEFORE_S, AFTER_S = 0.400, 0.190  # what is looked at; the latter is known when 
 
 @cache
 def _kernel(sample_rate_hz: int) -> NDArray[np.int64]:
-    """The band-pass, a Hamming-windowed sinc without its mean, in `KERNEL_STEPS`."""
+    """The band-pass, a Hamming-windowed sinc, in `KERNEL_STEPS`; no offset passes."""
     reach = round(KERNEL_REACH_S * sample_rate_hz)
     at = np.arange(-reach, reach + 1)
     low, high = 2.0 * LOWEST_HZ / sample_rate_hz, 2.0 * HIGHEST_HZ / sample_rate_hz
     kernel = (high * np.sinc(high * at) - low * np.sinc(low * at)) * np.hamming(at.size)
-    return np.rint((kernel - kernel.mean()) * KERNEL_STEPS).astype(np.int64)
+    whole: NDArray[np.int64] = np.rint(kernel * KERNEL_STEPS).astype(np.int64)
+    whole[reach] -= whole.sum()
+    return whole
 
 
 class MuscleNoise:

@@ -8,7 +8,7 @@ from itertools import takewhile
 from gateway.messages import Gap, RPeak, SampleIndex
 
 RATE_INTERVALS = 8  # heart rate is the mean of the last eight, as bedside monitors do
-MIN_RATE_INTERVALS = 4  # five beats, as many as quality compares; one odd one spoils fewer than all
+MIN_RATE_INTERVALS = 4  # one odd beat spoils two; a first rate is of as many again
 SILENCE_S = 3.0  # no beat for this long is no rate: 20 bpm, below any rate that is shown
 SILENCE_INTERVALS = 2.0  # ... unless the rhythm itself is that slow
 REMEMBERED_UNSEEN = 16  # stretches; a peak is decided at most seconds after its sample
