@@ -22,7 +22,7 @@ BUS_CALLS = {  # to whether the gateway's user may make them
     "org.bluez /org/bluez org.bluez.AgentManager1 RequestDefaultAgent o /x": False,
     "org.freedesktop.systemd1 / org.freedesktop.DBus.Peer Ping": False,
 }
-# A container has neither adapter nor disk nor clock of its own, and no cloud; the rest must be well.
+# A container has no adapter, disk or clock of its own, and no cloud; the rest must be well.
 WELL = {"configuration", "BlueZ", "permissions", "key", "model", "service"}
 LEFT_OVER = ("etc", "run", "usr", "var/lib", "var/log", "var/cache")
 NOT_OURS = ("/var/lib/apt/", "/var/lib/dpkg/", "/var/cache/apt/", "/var/log/", "/etc/apt/")
