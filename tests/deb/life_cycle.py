@@ -91,9 +91,7 @@ class LifeCycle:
     def reconfigure(self) -> None:
         """An edited file, a paired sensor: beats on the page."""
         box = self._box
-        paired = self._run(
-            "ecg-gatewayctl", "pair", SENSOR, given=box.sensor.root_key + "\n", timeout_s=120.0
-        )
+        paired = self._run("ecg-gatewayctl", "pair", SENSOR, given=box.sensor.root_key + "\n")
         assert "key generation 1" in paired, paired
         box.config.write_text(box.edited_config)
         self._run("ecg-gateway", "check-config")
