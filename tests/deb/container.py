@@ -16,6 +16,18 @@ HALT_S = 60.0
 # Its manager speaks of a running system by this socket.
 MANAGER = "run/systemd/private"
 
+# In place of ecg-gatewayctl, which hands the key over as a credential.
+EMULATED_COMMAND = Path("opt/emulated/ecg-gatewayctl")
+KEY, CREDENTIALS = "/etc/ecg-gateway/keyring.key", "/run/emulated"
+# The /proc that a sandbox has of its own would show the host's processor again.
+EMULATED = f"""[Service]
+Environment=QEMU_CPU=cortex-a72 CREDENTIALS_DIRECTORY={CREDENTIALS}
+BindReadOnlyPaths=/srv/cpuinfo:/proc/cpuinfo
+PrivateNetwork=no
+LoadCredential=
+ExecStartPre=+-install -D -o ecg-gateway -m 400 {KEY} {CREDENTIALS}/keyring-key
+"""
+
 
 class CommandFailed(AssertionError):
     """A command in the container ended with another status than 0."""
@@ -61,12 +73,21 @@ class Container:
         return time.monotonic() - begun_s
 
     def pretend_to_be_a_pi(self) -> None:
-        """Under emulation: a processor whose int8 kernels come out right, and its /proc/cpuinfo."""
+        """Under emulation: a processor whose int8 kernels come out right, and its /proc/cpuinfo.
+
+        qemu-user has neither network namespaces nor systemd's credentials.
+        """
         self.run("mount", "--bind", "/srv/cpuinfo", "/proc/cpuinfo")
         drop_in = self.folder / "etc/systemd/system/service.d/emulated.conf"
         drop_in.parent.mkdir()
-        # A /proc of its own would show the host's processor again.
-        drop_in.write_text("[Service]\nEnvironment=QEMU_CPU=cortex-a72\nProtectProc=default\n")
+        drop_in.write_text(EMULATED)
+        command = self.folder / EMULATED_COMMAND
+        command.parent.mkdir()
+        command.write_text(
+            "#!/bin/sh\nexec runuser -u ecg-gateway -- env "
+            f'CREDENTIALS_DIRECTORY={CREDENTIALS} ecg-gateway "$@"\n'
+        )
+        command.chmod(0o755)
         self.run("systemctl", "daemon-reload")
 
     def run(
@@ -82,7 +103,8 @@ class Container:
         self, *command: str, given: str = "", timeout_s: float = 600.0
     ) -> subprocess.CompletedProcess[str]:
         enter = ["nsenter", "-t", self._leader, "-m", "-u", "-i", "-n", "-p", "-C", "--"]
-        environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"]
+        environment = [f"PATH=/{EMULATED_COMMAND.parent}:/usr/sbin:/usr/bin:/sbin:/bin"]
+        environment += ["HOME=/root", "LC_ALL=C.UTF-8"]
         environment += ["DEBIAN_FRONTEND=noninteractive", "QEMU_CPU=cortex-a72"]
         return subprocess.run(
             [*enter, "env", "-i", *environment, *command],
