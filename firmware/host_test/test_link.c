@@ -103,7 +103,7 @@ static void ask_for_status(uint64_t counter, size_t mtu)
                                       counter, NULL, 0, sealed);
     assert_true(ecg_cutter_start(&cutter, sealed, size, mtu - 3u, (uint8_t)counter));
     for (size_t n = ecg_cutter_piece(&cutter, value); n > 0; n = ecg_cutter_piece(&cutter, value)) {
-        ecg_link_written(&ecg_link, true, value, n, 0);
+        ecg_link_written(&ecg_link, ECG_FROM_CONTROL, value, n, 0);
         ecg_cutter_sent(&cutter);
     }
 }
@@ -228,7 +228,7 @@ static void acknowledgements_reach_the_sensor(void **state)
     const size_t size = gateway_seals(identity.root_key, &sensor.running.id, ECG_ACKNOWLEDGEMENT,
                                       1, payload, length, sealed);
     assert_true(ecg_cutter_start(&cutter, sealed, size, 514, 1));
-    ecg_link_written(&ecg_link, false, value, ecg_cutter_piece(&cutter, value), 0);
+    ecg_link_written(&ecg_link, ECG_FROM_ACKNOWLEDGE, value, ecg_cutter_piece(&cutter, value), 0);
     assert_int_equal(outbox.held, 0);
 }
 

@@ -1,0 +1,144 @@
+"""A release of the sensor's firmware as one file: a signed manifest, then what the chip runs.
+
+The manifest has 112 bytes (docs/protocol.md, 7). What is signed begins with words of its own, so
+that no signature made for anything else fits an image, nor the other way round.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from Crypto.Hash import SHA256
+from Crypto.PublicKey.ECC import EccKey
+from Crypto.Signature import DSS
+
+MAGIC = b"ECGF"
+LAYOUT = 1
+SIGNATURE_BYTES = 64  # r ‖ s of ECDSA with P-256
+SIGNED_WORDS = b"ecg-firmware-v1\0"
+MAX_APPLICATION_BYTES = 8 * 1024 * 1024  # half the largest flash that these chips come with
+CHIPS = {0: "ESP32", 5: "ESP32-C3", 9: "ESP32-S3", 13: "ESP32-C6"}  # esp_chip_id_t
+
+_HEAD = struct.Struct("<4sB3BHHI32s")
+MANIFEST_BYTES = _HEAD.size + SIGNATURE_BYTES
+
+# Espressif's image: a header with the chip, then the description that ESP-IDF puts first.
+# docs.espressif.com, api-reference/system/app_image_format.html
+_IMAGE_MAGIC = 0xE9
+_CHIP_AT = 12
+_DESCRIPTION = struct.Struct("<II8x32s")
+_DESCRIPTION_AT = 32
+_DESCRIPTION_MAGIC = 0xABCD5432
+_VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})\.(\d{1,3})")
+
+Version = tuple[int, int, int]
+
+
+class ImageRefused(Exception):
+    """A file is no release image of a sensor's firmware; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareImage:
+    """A release; its hash and layout are right, its signature is for the sensor to judge."""
+
+    version: Version
+    chip: int
+    security_version: int
+    application: bytes
+    signature: bytes
+
+    @property
+    def manifest(self) -> bytes:
+        return self.signed_head + self.signature
+
+    @property
+    def signed_head(self) -> bytes:
+        digest = hashlib.sha256(self.application).digest()
+        size = len(self.application)
+        return _HEAD.pack(
+            MAGIC, LAYOUT, *self.version, self.chip, self.security_version, size, digest
+        )
+
+    def encode(self) -> bytes:
+        return self.manifest + self.application
+
+    @property
+    def title(self) -> str:
+        """Version and chip, for people."""
+        return f"{version_text(self.version)} for {CHIPS.get(self.chip, f'chip {self.chip}')}"
+
+
+def version_text(version: Version) -> str:
+    return ".".join(map(str, version))
+
+
+def decode_image(content: bytes) -> FirmwareImage:
+    """Raises ImageRefused where the bytes are not laid out as a whole release image."""
+    if len(content) <= MANIFEST_BYTES or not content.startswith(MAGIC):
+        raise ImageRefused("the file is not a firmware image; `python -m firmware.sign` makes one")
+    _, layout, *version, chip, security, size, digest = _HEAD.unpack_from(content)
+    if layout != LAYOUT:
+        raise ImageRefused(f"layout {layout} of firmware images is not known here")
+    application = content[MANIFEST_BYTES:]
+    if size != len(application) or size > MAX_APPLICATION_BYTES:
+        raise ImageRefused(f"the image has {len(application)} bytes, its manifest says {size}")
+    if hashlib.sha256(application).digest() != digest:
+        raise ImageRefused("the image is damaged: its hash is not the manifest's")
+    signature = content[_HEAD.size : MANIFEST_BYTES]
+    return FirmwareImage(
+        (version[0], version[1], version[2]), chip, security, application, signature
+    )
+
+
+def read_image(path: Path) -> FirmwareImage:
+    """The image at `path`; raises ImageRefused."""
+    most = MANIFEST_BYTES + MAX_APPLICATION_BYTES
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise ImageRefused(f"{path} can't be read: {error.strerror}") from error
+    if len(content) > most:
+        raise ImageRefused(f"{path} is larger than any sensor's flash")
+    return decode_image(content)
+
+
+def sign_image(application: bytes, private_key: EccKey) -> FirmwareImage:
+    """The application under an ECDSA signature with P-256; raises ImageRefused.
+
+    Version, chip and security version are what the application itself says.
+    """
+    version, chip, security_version = _description(application)
+    unsigned = FirmwareImage(version, chip, security_version, application, bytes(SIGNATURE_BYTES))
+    digest = SHA256.new(SIGNED_WORDS + unsigned.signed_head)
+    signature = DSS.new(private_key, "deterministic-rfc6979").sign(digest)
+    return FirmwareImage(version, chip, security_version, application, signature)
+
+
+def has_signed(public_key: EccKey, manifest: bytes) -> bool:
+    """Has the key's owner signed this manifest?"""
+    digest = SHA256.new(SIGNED_WORDS + manifest[: _HEAD.size])
+    try:
+        DSS.new(public_key, "fips-186-3").verify(digest, manifest[_HEAD.size :])
+    except ValueError:
+        return False
+    return True
+
+
+def _description(application: bytes) -> tuple[Version, int, int]:
+    if len(application) < _DESCRIPTION_AT + _DESCRIPTION.size or application[0] != _IMAGE_MAGIC:
+        raise ImageRefused("the file is not an application of ESP-IDF (build/ecg_sensor.bin)")
+    (chip,) = struct.unpack_from("<H", application, _CHIP_AT)
+    magic, security_version, text = _DESCRIPTION.unpack_from(application, _DESCRIPTION_AT)
+    version = _VERSION.fullmatch(text.split(b"\0")[0].decode("ascii", "replace"))
+    if magic != _DESCRIPTION_MAGIC or version is None:
+        raise ImageRefused("the application does not say its version as in 1.2.3 (PROJECT_VER)")
+    numbers = [int(number) for number in version.groups()]
+    if max(numbers) > 255 or security_version > 0xFFFF:
+        raise ImageRefused("the parts of a version are at most 255, a security version 65535")
+    return (numbers[0], numbers[1], numbers[2]), chip, security_version
