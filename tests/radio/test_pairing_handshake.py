@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import InvalidTag
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from cryptography.exceptions import InvalidTag
 from noise.connection import NoiseConnection
 
 from gateway.messages import DeviceId
@@ -49,6 +49,11 @@ def answers(sensor: NoiseConnection, hello: bytes) -> tuple[bytes, bytes]:
     return second, sensor.encrypt(ROOT_KEY)
 
 
+def take_both(handshake: GatewayHandshake, said: bytes) -> bytes:
+    handshake.take_hello(said[:HELLO_BYTES])
+    return handshake.root_key(said[HELLO_BYTES:])
+
+
 def from_vectors(vectors: dict[str, bytes]) -> GatewayHandshake:
     return GatewayHandshake(DEVICE, vectors["pairing_secret"], vectors["pairing_gateway_ephemeral"])
 
@@ -84,8 +89,7 @@ def test_a_flipped_bit_is_refused(bit: int) -> None:
     said = bytearray(b"".join(answers(sensor, handshake.hello())))
     said[bit // 8] ^= 1 << bit % 8
     with pytest.raises(HandshakeRefused):
-        handshake.take_hello(bytes(said[:HELLO_BYTES]))
-        handshake.root_key(bytes(said[HELLO_BYTES:]))
+        take_both(handshake, bytes(said))
 
 
 @settings(max_examples=40)
