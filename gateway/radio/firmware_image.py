@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from Crypto.Hash import SHA256
@@ -43,29 +43,30 @@ class ImageRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class FirmwareImage:
-    """A release; its hash and layout are right, its signature is for the sensor to judge."""
+class FirmwareManifest:
+    """What a release says of itself; its signature is for the sensor to judge."""
 
     version: Version
     chip: int
     security_version: int
-    application: bytes
-    signature: bytes
-
-    @property
-    def manifest(self) -> bytes:
-        return self.signed_head + self.signature
+    size: int
+    sha256: bytes
+    signature: bytes = bytes(SIGNATURE_BYTES)
 
     @property
     def signed_head(self) -> bytes:
-        digest = hashlib.sha256(self.application).digest()
-        size = len(self.application)
         return _HEAD.pack(
-            MAGIC, LAYOUT, *self.version, self.chip, self.security_version, size, digest
+            MAGIC,
+            LAYOUT,
+            *self.version,
+            self.chip,
+            self.security_version,
+            self.size,
+            self.sha256,
         )
 
     def encode(self) -> bytes:
-        return self.manifest + self.application
+        return self.signed_head + self.signature
 
     @property
     def title(self) -> str:
@@ -73,26 +74,43 @@ class FirmwareImage:
         return f"{version_text(self.version)} for {CHIPS.get(self.chip, f'chip {self.chip}')}"
 
 
+@dataclass(frozen=True, slots=True)
+class FirmwareImage:
+    """A release; size and hash of the application are the manifest's."""
+
+    manifest: FirmwareManifest
+    application: bytes
+
+    def encode(self) -> bytes:
+        return self.manifest.encode() + self.application
+
+
 def version_text(version: Version) -> str:
     return ".".join(map(str, version))
 
 
-def decode_image(content: bytes) -> FirmwareImage:
-    """Raises ImageRefused where the bytes are not laid out as a whole release image."""
-    if len(content) <= MANIFEST_BYTES or not content.startswith(MAGIC):
+def decode_manifest(encoded: bytes) -> FirmwareManifest:
+    """The first 112 bytes of a release image; raises ImageRefused where they are none."""
+    if len(encoded) < MANIFEST_BYTES or not encoded.startswith(MAGIC):
         raise ImageRefused("the file is not a firmware image; `python -m firmware.sign` makes one")
-    _, layout, *version, chip, security, size, digest = _HEAD.unpack_from(content)
+    _, layout, major, minor, patch, chip, security, size, sha256 = _HEAD.unpack_from(encoded)
     if layout != LAYOUT:
         raise ImageRefused(f"layout {layout} of firmware images is not known here")
+    signature = encoded[_HEAD.size : MANIFEST_BYTES]
+    return FirmwareManifest((major, minor, patch), chip, security, size, sha256, signature)
+
+
+def decode_image(content: bytes) -> FirmwareImage:
+    """Raises ImageRefused where the bytes are not laid out as a whole release image."""
+    manifest = decode_manifest(content)
     application = content[MANIFEST_BYTES:]
-    if size != len(application) or size > MAX_APPLICATION_BYTES:
-        raise ImageRefused(f"the image has {len(application)} bytes, its manifest says {size}")
-    if hashlib.sha256(application).digest() != digest:
+    if manifest.size != len(application) or not application:
+        raise ImageRefused(
+            f"the image has {len(application)} bytes, its manifest says {manifest.size}"
+        )
+    if hashlib.sha256(application).digest() != manifest.sha256:
         raise ImageRefused("the image is damaged: its hash is not the manifest's")
-    signature = content[_HEAD.size : MANIFEST_BYTES]
-    return FirmwareImage(
-        (version[0], version[1], version[2]), chip, security, application, signature
-    )
+    return FirmwareImage(manifest, application)
 
 
 def read_image(path: Path) -> FirmwareImage:
@@ -114,10 +132,11 @@ def sign_image(application: bytes, private_key: EccKey) -> FirmwareImage:
     Version, chip and security version are what the application itself says.
     """
     version, chip, security_version = _description(application)
-    unsigned = FirmwareImage(version, chip, security_version, application, bytes(SIGNATURE_BYTES))
+    sha256 = hashlib.sha256(application).digest()
+    unsigned = FirmwareManifest(version, chip, security_version, len(application), sha256)
     digest = SHA256.new(SIGNED_WORDS + unsigned.signed_head)
     signature = DSS.new(private_key, "deterministic-rfc6979").sign(digest)
-    return FirmwareImage(version, chip, security_version, application, signature)
+    return FirmwareImage(replace(unsigned, signature=signature), application)
 
 
 def has_signed(public_key: EccKey, manifest: bytes) -> bool:

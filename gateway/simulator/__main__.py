@@ -22,6 +22,7 @@ from gateway.radio.noise import PSK_BYTES
 from gateway.radio.recording import RecordingError
 from gateway.simulator.board import Board
 from gateway.simulator.ecg_sources import EcgSourceError
+from gateway.simulator.firmware_slots import FirmwareSlots
 from gateway.simulator.flash import Flash
 from gateway.simulator.outbox import Outbox
 from gateway.simulator.sensor_core import BootCore, CoreError, HeldFrames
@@ -59,6 +60,11 @@ def _parser() -> argparse.ArgumentParser:
         "--pairing-secrets",
         type=Path,
         help="JSON {device id: secret of its label}; these sensors are new, and can be paired",
+    )
+    parser.add_argument(
+        "--firmware-signer",
+        type=bytes.fromhex,
+        help="public key in hex: these sensors take firmware updates that it has signed",
     )
     parser.add_argument("--speed", type=_positive, default=1.0, help="times real time")
     parser.add_argument("--state-dir", type=Path, help="keeps boot counters and held frames")
@@ -116,7 +122,7 @@ def _board(
     link: LocalLink,
 ) -> Board:
     flash = Flash(arguments.state_dir, device_name(spec.device_id))
-    outbox, boot_core = _core(arguments.core, spec.ring_frames)
+    outbox, boot_core = _core(arguments, spec.ring_frames)
     flash.load_frames(outbox)
     return Board(
         spec.device_id,
@@ -132,13 +138,14 @@ def _board(
     )
 
 
-def _core(kind: str, ring_frames: int) -> tuple[HeldFrames, BootCore]:
-    if kind == "python":
+def _core(arguments: argparse.Namespace, ring_frames: int) -> tuple[HeldFrames, BootCore]:
+    signer = arguments.firmware_signer
+    if arguments.core == "python":
         outbox = Outbox(ring_frames)
-        return outbox, boot_twin(outbox)
+        return outbox, boot_twin(outbox, FirmwareSlots(signer))
     from gateway.simulator.c_core import CCore  # it needs cffi and a compiler
 
-    core = CCore(ring_frames)
+    core = CCore(ring_frames, signer)
     return core, core.boot
 
 

@@ -35,6 +35,9 @@ typedef struct {
     uint16_t security_version;
 } ecg_release_t;
 
+/* What a manifest, or a record that begins with one, says of its image. */
+ecg_release_t ecg_release_of(const uint8_t manifest[ECG_MANIFEST_BYTES]);
+
 /* The slot for the next firmware. Each call gives false when it has failed. */
 typedef struct {
     void *context;

@@ -34,6 +34,14 @@ static bool keep_record(ecg_update_t *update, uint32_t blocks)
     return update->slot->keep_record(update->slot->context, update->record);
 }
 
+ecg_release_t ecg_release_of(const uint8_t manifest[ECG_MANIFEST_BYTES])
+{
+    ecg_release_t release = {.chip = ecg_get16(&manifest[CHIP_AT]),
+                             .security_version = ecg_get16(&manifest[SECURITY_AT])};
+    memcpy(release.version, &manifest[VERSION_AT], sizeof release.version);
+    return release;
+}
+
 void ecg_update_init(ecg_update_t *update, const ecg_slot_t *slot,
                      const uint8_t signer[ECG_P256_POINT_BYTES], const ecg_release_t *running,
                      bool on_trial, const uint8_t *record)
@@ -58,10 +66,10 @@ static bool is_signed(const ecg_update_t *update, const uint8_t *manifest)
            (ecg_p256_verify(update->signer, hash, &manifest[SIGNATURE_AT]) == ECG_OK);
 }
 
-static bool is_newer(const ecg_release_t *running, const uint8_t *manifest)
+static bool is_newer(const ecg_release_t *running, const ecg_release_t *release)
 {
-    return (memcmp(&manifest[VERSION_AT], running->version, sizeof running->version) > 0) &&
-           (ecg_get16(&manifest[SECURITY_AT]) >= running->security_version);
+    return (memcmp(release->version, running->version, sizeof running->version) > 0) &&
+           (release->security_version >= running->security_version);
 }
 
 /* 0: the image may come. */
@@ -69,12 +77,13 @@ static uint8_t reason_against(const ecg_update_t *update, const uint8_t *manifes
 {
     const uint32_t size = ecg_get32(&manifest[SIZE_AT]);
     const uint32_t capacity = update->slot->blocks * ECG_UPDATE_BLOCK_BYTES;
+    const ecg_release_t release = ecg_release_of(manifest);
     uint8_t reason = 0u;
     if (!is_signed(update, manifest)) {
         reason = ECG_UPDATE_NOT_SIGNED;
-    } else if (ecg_get16(&manifest[CHIP_AT]) != update->running.chip) {
+    } else if (release.chip != update->running.chip) {
         reason = ECG_UPDATE_OTHER_CHIP;
-    } else if (!is_newer(&update->running, manifest)) {
+    } else if (!is_newer(&update->running, &release)) {
         reason = ECG_UPDATE_NOT_NEWER;
     } else if ((size == 0u) || (size > capacity)) {
         reason = ECG_UPDATE_TOO_LARGE;
