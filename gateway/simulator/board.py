@@ -135,7 +135,9 @@ class Board:
             "overwritten": self._outbox.overwritten,
             "resent": self._outbox.resent,
             "refused": self.sensor.refusals,
-            "firmware": ".".join(map(str, SensorStatus.decode(self.sensor.status()).firmware_version)),
+            "firmware": ".".join(
+                map(str, SensorStatus.decode(self.sensor.status()).firmware_version)
+            ),
         }
 
     def save(self) -> None:

@@ -164,4 +164,3 @@ class FirmwareSlots:
             return Answer.update_refused(finish, UpdateRefusal.DAMAGED)
         self._installed = safe
         return Answer(finish, AnswerCode.DONE if safe else AnswerCode.BUSY)
-
