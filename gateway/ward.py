@@ -18,6 +18,7 @@ from gateway.counters import Counters
 from gateway.late_stretch import LateAnalysis
 from gateway.live_view import LiveView
 from gateway.messages import AlarmKind, DeviceId, SessionId, device_name
+from gateway.pairing import Pairing, PairingDesk
 from gateway.radio.conversation import Conversation
 from gateway.radio.frame_codec import FrameRefusal, FrameRefused
 from gateway.radio.gatt import GattCharacteristic
@@ -27,7 +28,9 @@ from gateway.radio.message_codec import (
     MessageRefused,
     SensorStatus,
 )
+from gateway.radio.sensor_label import SensorLabel
 from gateway.radio.source import SensorLink
+from gateway.rotation import RotationFailed, rotate_root_key
 from gateway.sensor_channel import ChannelParts, LiveSignal, SensorChannel, open_events
 from gateway.store.entries import (
     BedCommand,
@@ -42,6 +45,10 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0  # what time alone brings is judged once a second
 STAGE = "ward"  # its heartbeat's name
 SILENCE_S = 15.0  # an event loop that does not turn for so long serves nobody
+
+
+class RetirementRefused(Exception):
+    """The sensor's keys are still needed; the message says for what."""
 
 
 @dataclass(slots=True)
@@ -69,6 +76,9 @@ class _Voice:
 
     def sensor_status(self, status: SensorStatus) -> None:
         self._ward.sensor_status(self._device_id, status)
+
+    def key_adopted(self, root_key: bytes) -> None:
+        self._ward.key_adopted(self._device_id, root_key)
 
 
 class Ward:
@@ -102,6 +112,8 @@ class Ward:
         self._admitted: set[DeviceId] = set()  # to beds of their own
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: asyncio.Queue[BaseException] = asyncio.Queue()
+        self.pairings = PairingDesk(parts.keys.keyring, self._paired, self._spawn)
+        self._rotation = asyncio.Lock()
 
     # Life.
 
@@ -158,22 +170,26 @@ class Ward:
             self._spawn(link.close())
             return
         root_key = self._parts.keys.root_of(session)
-        if root_key is None:
+        awaited = self.pairings.offer(link, session.device_id, guest=root_key is None)
+        if root_key is not None:
+            self._begin_talk(link, session, root_key)
+        elif not awaited:
             self._counters.add("ecg_links_refused_total", reason=FrameRefusal.UNKNOWN_DEVICE)
             log.warning("sensor is not paired", extra={"sensor": device_name(session.device_id)})
             self._spawn(link.close())
-            return
-        self._begin_talk(link, session, root_key)
 
     def received(
         self, link: SensorLink, characteristic: GattCharacteristic, message: bytes
     ) -> None:
         if characteristic is GattCharacteristic.FRAMES:
             self._take_frame(link, message)
+        elif characteristic is GattCharacteristic.PROVISION:
+            self.pairings.received(link, message)
         elif link in self._talks:
             self._talks[link].conversation.receive(message)
 
     def disconnected(self, link: SensorLink, reason: str) -> None:
+        self.pairings.disconnected(link)
         talk = self._talks.pop(link, None)
         if talk is not None:
             talk.task.cancel()
@@ -182,7 +198,8 @@ class Ward:
     def _begin_talk(self, link: SensorLink, session: SessionId, root_key: bytes) -> None:
         device_id = session.device_id
         voice = _Voice(self, device_id)
-        talk = Conversation(link, session, root_key, voice, self._now, self._counters)
+        pending = self._parts.keys.pending_for(session)
+        talk = Conversation(link, session, root_key, voice, self._now, self._counters, pending)
         self._talks[link] = _Talk(device_id, talk, session, self._spawn(talk.run()))
         channel = self._channels.get(device_id)
         if channel is not None and channel.live_session is not None:
@@ -219,7 +236,8 @@ class Ward:
         root_key = self._parts.keys.root_of(session)
         if root_key is not None and session.device_id == talk.device_id:
             talk.session = session
-            talk.conversation.use_session(session, root_key)
+            pending = self._parts.keys.pending_for(session)
+            talk.conversation.use_session(session, root_key, pending)
 
     def _await_grace(self, channel: SensorChannel) -> None:
         pending = self._graces.pop(channel.device_id, None)
@@ -263,7 +281,9 @@ class Ward:
     def settle(self, commit: Commit) -> None:
         """Acknowledge what is durable; look whether it fills a gap."""
         for session, sequences in commit.frames.items():
-            channel = self._channel(session.device_id)
+            channel = self._channels.get(session.device_id)
+            if channel is None:  # the sensor is retired
+                continue
             channel.committed(session, sequences)
             self._due[session.device_id].add(session)
             self._acknowledge(session.device_id)
@@ -280,6 +300,65 @@ class Ward:
         for talk in self._talks.values():
             if talk.device_id == device_id:
                 talk.conversation.acknowledge()
+
+    # Keys.
+
+    def pair(self, label: SensorLabel, again: bool) -> Pairing:
+        """Begin to pair the sensor of this label; raises PairingFailed."""
+        pairing = self.pairings.begin(label, again)
+        for link in self._links_of(label.device_id):
+            pairing.use(link, guest=False)
+        return pairing
+
+    async def rotate_key(self, device_id: DeviceId) -> int:
+        """Give a connected sensor another root key: its generation. Raises RotationFailed."""
+        links = self._links_of(device_id)
+        if not links:
+            raise RotationFailed("nothing has changed: it is not connected")
+        if self._rotation.locked():
+            raise RotationFailed("nothing has changed: another rotation is under way")
+        async with self._rotation:
+            conversation = self._talks[links[0]].conversation
+            return await rotate_root_key(conversation, self._parts.keys.keyring, device_id)
+
+    async def retire(self, device_id: DeviceId) -> None:
+        """Destroy a sensor's keys; what was found in its signal stays.
+
+        Raises RetirementRefused, and KeyringError or OSError where the keyring is not changed.
+        """
+        bed = self.beds.of(device_id)
+        if bed is not None:
+            raise RetirementRefused(
+                f"{device_name(device_id)} watches {bed.bed.name}; release it first"
+            )
+        channel = self._channels.get(device_id)
+        if channel is not None:
+            channel.finish()
+        self._parts.keys.forget(device_id)
+        self._channels.pop(device_id, None)
+        for link in self._links_of(device_id):
+            self._talks.pop(link).task.cancel()
+            await link.close()
+        log.warning(
+            "sensor is retired, its keys destroyed", extra={"sensor": device_name(device_id)}
+        )
+
+    def key_adopted(self, device_id: DeviceId, root_key: bytes) -> None:
+        self._parts.keys.adopt(device_id, root_key)
+        log.info("sensor uses its new root key", extra={"sensor": device_name(device_id)})
+
+    def _paired(self, link: SensorLink, session: SessionId) -> None:
+        log.info("sensor is paired", extra={"sensor": device_name(session.device_id)})
+        root_key = self._parts.keys.root_of(session)
+        assert root_key is not None, "the pairing has stored it"
+        talk = self._talks.get(link)
+        if talk is None:
+            self._begin_talk(link, session, root_key)
+        else:
+            talk.conversation.use_session(session, root_key)
+
+    def _links_of(self, device_id: DeviceId) -> list[SensorLink]:
+        return [link for link, talk in self._talks.items() if talk.device_id == device_id]
 
     # Time.
 
@@ -306,7 +385,7 @@ class Ward:
         return tuple(self._channels.values())
 
     def is_connected(self, device_id: DeviceId) -> bool:
-        return any(talk.device_id == device_id for talk in self._talks.values())
+        return bool(self._links_of(device_id))
 
     async def command(self, command: BedCommand) -> None:
         """Change the beds; raises BedCommandRefused."""

@@ -52,6 +52,16 @@ class SessionKeys:
         self.keyring.refresh()
         return next(iter(self.keyring.root_keys(session.device_id)), None)
 
+    def pending_for(self, session: SessionId) -> bytes | None:
+        """A newer key than `root_of`, which the sensor takes, or has taken, when it is used."""
+        pending = self.keyring.pending_key(session.device_id)
+        return None if pending == self.root_of(session) else pending
+
+    def adopt(self, device_id: DeviceId, root_key: bytes) -> None:
+        """The sensor has used this key: it is pending no longer."""
+        with contextlib.suppress(OSError):  # on a full disk it stays pending, which opens as well
+            self.keyring.adopt(device_id, root_key)
+
     def forget(self, device_id: DeviceId) -> None:
         """Destroy a device's keys, here and in the keyring; raises KeyringError or OSError."""
         self.keyring.forget(device_id)
@@ -81,8 +91,7 @@ class SessionKeys:
         return root_keys if pending is None else (pending, *root_keys)
 
     def _remember(self, session: SessionId, root: SessionRoot) -> None:
-        with contextlib.suppress(OSError):  # on a full disk it stays pending, which opens as well
-            self.keyring.adopt(session.device_id, root.root_key)
+        self.adopt(session.device_id, root.root_key)
         self._proven[session] = root
         if len(self._proven) > MAX_REMEMBERED:
             self._proven.popitem(last=False)
