@@ -15,7 +15,20 @@ static uint8_t record[ECG_UPDATE_RECORD_BYTES];
 static uint8_t signer[ECG_P256_POINT_BYTES];
 static uint8_t image[300];
 static uint8_t manifest[ECG_MANIFEST_BYTES];
+static uint8_t signed_hash[ECG_HASH_BYTES];
 static ecg_update_t update;
+
+/* In the place of the library's: ECDSA would take all the time, and only one manifest is signed. */
+psa_status_t psa_verify_hash(psa_key_id_t key, psa_algorithm_t algorithm, const uint8_t *hash,
+                             size_t hash_length, const uint8_t *signature, size_t length)
+{
+    (void)key;
+    (void)algorithm;
+    const bool same = (hash_length == sizeof signed_hash) &&
+                      (memcmp(hash, signed_hash, hash_length) == 0) &&
+                      (memcmp(signature, &manifest[48], length) == 0);
+    return same ? PSA_SUCCESS : PSA_ERROR_INVALID_SIGNATURE;
+}
 
 static bool slot_erase(void *context, uint32_t block)
 {
@@ -73,7 +86,6 @@ static void sign_image(void)
     static const uint8_t private_key[32] = {1, 2, 3};
     psa_key_attributes_t attributes = PSA_KEY_ATTRIBUTES_INIT;
     psa_key_id_t key = 0;
-    uint8_t hash[ECG_HASH_BYTES];
     size_t written = 0u;
     for (size_t at = 0u; at < sizeof image; at++) {
         image[at] = (uint8_t)(at * 7u);
@@ -85,11 +97,12 @@ static void sign_image(void)
     psa_set_key_usage_flags(&attributes, PSA_KEY_USAGE_SIGN_HASH);
     if ((ecg_crypto_start() != ECG_OK) ||
         (ecg_sha256(image, sizeof image, head, 0u, &manifest[16]) != ECG_OK) ||
-        (ecg_sha256(words, sizeof words, manifest, 48u, hash) != ECG_OK) ||
+        (ecg_sha256(words, sizeof words, manifest, 48u, signed_hash) !=
+         ECG_OK) ||
         (psa_import_key(&attributes, private_key, sizeof private_key, &key) != PSA_SUCCESS) ||
         (psa_export_public_key(key, signer, sizeof signer, &written) != PSA_SUCCESS) ||
-        (psa_sign_hash(key, PSA_ALG_ECDSA(PSA_ALG_SHA_256), hash, sizeof hash, &manifest[48], 64u,
-                       &written) != PSA_SUCCESS)) {
+        (psa_sign_hash(key, PSA_ALG_ECDSA(PSA_ALG_SHA_256), signed_hash, sizeof signed_hash,
+                       &manifest[48], 64u, &written) != PSA_SUCCESS)) {
         abort();
     }
 }
