@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from Crypto.Hash import SHA256
+from Crypto.PublicKey import ECC
 from Crypto.PublicKey.ECC import EccKey
 from Crypto.Signature import DSS
 
@@ -139,10 +140,11 @@ def sign_image(application: bytes, private_key: EccKey) -> FirmwareImage:
     return FirmwareImage(replace(unsigned, signature=signature), application)
 
 
-def has_signed(public_key: EccKey, manifest: bytes) -> bool:
-    """Has the key's owner signed this manifest?"""
+def has_signed(signer: bytes, manifest: bytes) -> bool:
+    """Has the owner of this public key, an uncompressed P-256 point, signed this manifest?"""
     digest = SHA256.new(SIGNED_WORDS + manifest[: _HEAD.size])
     try:
+        public_key = ECC.import_key(signer, curve_name="P-256")
         DSS.new(public_key, "fips-186-3").verify(digest, manifest[_HEAD.size :])
     except ValueError:
         return False

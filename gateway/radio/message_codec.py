@@ -76,6 +76,9 @@ COMMAND_ARGUMENT_BYTES = {
     MessageType.UPDATE_FINISH: 0,
 }
 LEAST_CHUNK_BYTES = 5
+UPDATE_TYPES = frozenset(
+    {MessageType.UPDATE_BEGIN, MessageType.UPDATE_CHUNK, MessageType.UPDATE_FINISH}
+)
 
 
 class AnswerCode(enum.IntEnum):

@@ -8,8 +8,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from Crypto.PublicKey import ECC
-
 from gateway.radio.firmware_image import (
     FirmwareManifest,
     ImageRefused,
@@ -39,7 +37,7 @@ class FirmwareSlots:
     """Outlives the boots of its sensor. Without a `signer`, a P-256 point, it takes no update."""
 
     def __init__(self, signer: bytes | None = None, running: Release | None = None) -> None:
-        self._signer = None if signer is None else ECC.import_key(signer, curve_name="P-256")
+        self._signer = signer
         self.running = running or Release()
         self._former: Release | None = None  # while the running one is on trial
         self._flash = bytearray()

@@ -58,6 +58,9 @@ class FakeGattClient:
         await asyncio.sleep(0)
         self.written.append((uuid, value, response))
 
+    def offers(self, uuid: str) -> bool:
+        return True
+
     async def disconnect(self) -> None:
         self.disconnects += 1
 

@@ -34,10 +34,10 @@ def test_what_the_application_says_is_signed() -> None:
     manifest = image((3, 20, 100), 4000, chip=9, security_version=7).manifest
     assert (manifest.version, manifest.chip, manifest.security_version) == ((3, 20, 100), 9, 7)
     assert (manifest.size, manifest.title) == (4000, "3.20.100 for ESP32-S3")
-    assert has_signed(RELEASE_KEY.public_key(), manifest.encode())
-    other = ECC.generate(curve="p256").public_key()
+    assert has_signed(SIGNER, manifest.encode())
+    other = ECC.generate(curve="p256").public_key().export_key(format="SEC1")
     assert not has_signed(other, manifest.encode())
-    assert not has_signed(RELEASE_KEY.public_key(), replace(manifest, chip=5).encode())
+    assert not has_signed(SIGNER, replace(manifest, chip=5).encode())
 
 
 @pytest.mark.parametrize(
