@@ -74,7 +74,7 @@ def _follow(state_directory: Path, rows: Any, show: bool) -> Any:
     shown: dict[str, Any] = {}
     while True:
         for row in rows:
-            if show and shown.get(row["sensor"]) != row:
+            if show and shown.get(row["sensor"]) != row and row["state"] != UpdateState.WAITS:
                 shown[row["sensor"]] = row
                 _show(row)
         if all(row["state"] in ENDED for row in rows):

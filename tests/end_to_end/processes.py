@@ -55,9 +55,16 @@ class LineReader:
 class Simulator:
     """`python -m gateway.simulator`."""
 
-    def __init__(self, specs: Sequence[str], keys: Path, speed: float, port: int = 0) -> None:
+    def __init__(
+        self,
+        specs: Sequence[str],
+        keys: Path,
+        speed: float,
+        port: int = 0,
+        options: Sequence[str] = ("--once",),
+    ) -> None:
         command = [sys.executable, "-m", "gateway.simulator", "--root-keys", str(keys)]
-        command += ["--speed", str(speed), "--once", "--listen", f"127.0.0.1:{port}"]
+        command += ["--speed", str(speed), "--listen", f"127.0.0.1:{port}", *options]
         command += ["--core", os.environ.get("ECG_SIMULATOR_CORE", "python")]
         for spec in specs:
             command += ["--sensor", spec]
