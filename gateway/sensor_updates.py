@@ -199,10 +199,10 @@ class SensorUpdates:
 
 
 @contextlib.asynccontextmanager
-async def _patience(otherwise: str, seconds: float = ABSENCE_S) -> AsyncIterator[None]:
-    """Raise UpdateFailed when the block takes longer."""
+async def _patience(otherwise: str, seconds: float | None = None) -> AsyncIterator[None]:
+    """Raise UpdateFailed when the block takes longer than that, otherwise ABSENCE_S."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(ABSENCE_S if seconds is None else seconds):
             yield
     except TimeoutError as error:
         raise UpdateFailed(otherwise) from error
