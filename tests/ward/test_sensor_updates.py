@@ -45,7 +45,8 @@ class Twin:
         self._bench = bench
         self._frames = itertools.cycle(ecg)
         self._outbox = Outbox(LEAST_HELD_FRAMES)
-        self._boot = boot_twin(self._outbox, FirmwareSlots(SIGNER))
+        self._slots = FirmwareSlots(SIGNER)
+        self._boot = boot_twin(self._outbox, self._slots)
         self._boots = 0
         self._now_s = 0.0
         self.reboot()
@@ -53,6 +54,10 @@ class Twin:
     def reboot(self) -> None:
         self._boots += 1
         self.sensor = self._boot(SensorIdentity(DEVICE, self._boots, ROOT_KEY), 250, 10.0)
+
+    def is_confirmed(self) -> bool:
+        """Has the sensor heard an acknowledgement of its new firmware's frames?"""
+        return not self.sensor.restart_due(0.0) and not self._slots.on_trial
 
     def connect(self) -> None:
         self.sensor.connected(self._now_s)
@@ -275,6 +280,7 @@ def test_the_command_line_shows_progress_and_says_how_it_ended(house, tmp_path, 
                 house.twin.stream(1)
                 await asyncio.sleep(0.1)
             assert await running == 0
+            await house.bench.until(house.twin.is_confirmed)
             assert await asyncio.to_thread(main, [*command, "--sensor", "42"]) == 1
             path.write_bytes(image((0, 3, 0), chip=9).encode())
             assert await asyncio.to_thread(main, [*command, "--sensor", "ECG-0000002A"]) == 1
