@@ -54,7 +54,12 @@ class Pairing:
         label: SensorLabel,
         keyring: Keyring,
         on_paired: Callable[[SensorLink, SessionId], None],
+        patience_s: float,
+        answer_s: float,
     ) -> None:
+        """Gives up after `patience_s`, or when the sensor is silent for `answer_s`."""
+        self._patience_s = patience_s
+        self._answer_s = answer_s
         self.device_id = label.device_id
         self._secret = label.secret
         self._keyring = keyring
@@ -74,7 +79,7 @@ class Pairing:
 
     async def run(self) -> None:
         try:
-            async with asyncio.timeout(PAIRING_S):
+            async with asyncio.timeout(self._patience_s):
                 generation = await self._pair()
         except TimeoutError:
             await self._fail(self._too_late())
@@ -147,7 +152,7 @@ class Pairing:
     async def _answer(self) -> bytes:
         """The sensor's next message; it says nothing at all to whom it does not trust."""
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(self._answer_s):
                 message = await self._heard.get()
         except TimeoutError:
             raise PairingFailed(
@@ -171,8 +176,8 @@ class Pairing:
         if len(self.steps) == 1:
             return PairingFailed(
                 PairingFailure.NOT_FOUND,
-                f"{device_name(self.device_id)} was not heard for {PAIRING_S:.0f} s: is it charged,"
-                " near, and free of other gateways?",
+                f"{device_name(self.device_id)} was not heard for {self._patience_s:.0f} s: is it"
+                " charged, near, and free of other gateways?",
             )
         stored = self._keyring.root_keys(self.device_id)
         return PairingFailed(
@@ -214,6 +219,8 @@ class PairingDesk:
         self._on_paired = on_paired
         self._spawn = spawn
         self._task: asyncio.Task[None] | None = None
+        self.patience_s = PAIRING_S
+        self.answer_s = ANSWER_S
         self.current: Pairing | None = None
 
     def begin(self, label: SensorLabel, again: bool) -> Pairing:
@@ -228,7 +235,9 @@ class PairingDesk:
                 PairingFailure.ALREADY_PAIRED,
                 f"{name} is paired; after a reset of the sensor, pair it --again",
             )
-        self.current = Pairing(label, self._keyring, self._on_paired)
+        self.current = Pairing(
+            label, self._keyring, self._on_paired, self.patience_s, self.answer_s
+        )
         self._task = self._spawn(self.current.run())
         return self.current
 
