@@ -67,6 +67,8 @@ class Pairing:
         self.steps: list[str] = []
         self.generation: int | None = None
         self.failed: PairingFailed | None = None
+        self._deadline: asyncio.Timeout | None = None
+        self._stopped = False
         self._links: asyncio.Queue[tuple[SensorLink, bool]] = asyncio.Queue()
         self._link: SensorLink | None = None
         self._guest = False
@@ -79,18 +81,25 @@ class Pairing:
 
     async def run(self) -> None:
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(self._patience_s) as self._deadline:
                 generation = await self._pair()
         except TimeoutError:
             await self._fail(self._too_late())
         except PairingFailed as failed:
             await self._fail(failed)
-        except asyncio.CancelledError:
-            self.failed = PairingFailed(PairingFailure.STOPPED, "the pairing was stopped")
-            raise
         else:
             self.generation = generation
             await self._say(f"paired, key generation {generation}")
+        while not self._links.empty():  # others that claimed its name
+            link, guest = self._links.get_nowait()
+            if guest:
+                await link.close()
+
+    def stop(self) -> None:
+        """Give up now."""
+        self._stopped = True
+        if self._deadline is not None and not self.over:
+            self._deadline.reschedule(asyncio.get_running_loop().time())
 
     async def change_after(self, steps: int) -> None:
         """Wait until there are more steps than these, or it is over."""
@@ -173,6 +182,8 @@ class Pairing:
             ) from error
 
     def _too_late(self) -> PairingFailed:
+        if self._stopped:
+            return PairingFailed(PairingFailure.STOPPED, "the pairing was stopped")
         if len(self.steps) == 1:
             return PairingFailed(
                 PairingFailure.NOT_FOUND,
@@ -213,12 +224,11 @@ class PairingDesk:
         self,
         keyring: Keyring,
         on_paired: Callable[[SensorLink, SessionId], None],
-        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._keyring = keyring
         self._on_paired = on_paired
         self._spawn = spawn
-        self._task: asyncio.Task[None] | None = None
         self.patience_s = PAIRING_S
         self.answer_s = ANSWER_S
         self.current: Pairing | None = None
@@ -238,13 +248,13 @@ class PairingDesk:
         self.current = Pairing(
             label, self._keyring, self._on_paired, self.patience_s, self.answer_s
         )
-        self._task = self._spawn(self.current.run())
+        self._spawn(self.current.run())
         return self.current
 
     def stop(self) -> None:
         """Give the pairing under way up."""
-        if self._task is not None:
-            self._task.cancel()
+        if self.current is not None:
+            self.current.stop()
 
     def offer(self, link: SensorLink, device_id: DeviceId, guest: bool) -> bool:
         """A sensor has connected that claims to be this one; True where it is awaited."""

@@ -82,6 +82,18 @@ async def without_the_button_there_is_no_pairing(folder: Path, core: str) -> Non
         assert (await house.pair()).generation == 1
 
 
+async def a_stopped_pairing_leaves_the_sensor_free(folder: Path, core: str) -> None:
+    ward, board = new_sensor(core)
+    async with ward.open(), open_house(folder, ward, board) as house:
+        board.on_provision = lambda _: house.desk.stop()  # type: ignore[method-assign]  # deaf
+        pairing = await house.pair()
+        assert pairing.failed is not None
+        assert pairing.failed.failure is PairingFailure.STOPPED
+        await house.until(lambda: board.stat()["connected"] is False)
+        del board.on_provision
+        assert (await house.pair()).generation == 1
+
+
 async def a_cut_handshake_begins_anew(folder: Path, core: str) -> None:
     """After the sensor's answer, and before it hears that its key is stored."""
     ward, board = new_sensor(core)
@@ -99,6 +111,8 @@ async def a_cut_handshake_begins_anew(folder: Path, core: str) -> None:
         board.on_provision = hear  # type: ignore[method-assign]  # the sensor's ear
         pairing = await house.pair()
         assert pairing.failed is None, (pairing.failed.failure, pairing.steps)
+        assert sum(step.startswith("the link was lost") for step in pairing.steps) == 2
+        assert messages == 5
         assert house.keyring.root_keys(SENSOR) == (ROOT_KEY,)
         await house.until_heard()
         assert StatusFlags.PROVISIONED in flags(house)
@@ -186,6 +200,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     a_new_sensor_is_paired_and_watched_at_once,
     a_wrong_label_brings_nothing_and_the_right_one_goes,
     without_the_button_there_is_no_pairing,
+    a_stopped_pairing_leaves_the_sensor_free,
     a_cut_handshake_begins_anew,
     a_sensor_that_was_reset_is_paired_again,
     a_rotation_loses_no_frame,
