@@ -78,16 +78,17 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
         wait_until(lambda: 2 in generations(), DONE_S, rotated.stderr)
         simulator.wait_until(lambda sensor: sensor["held"] == 0, DONE_S)
         (sensor,) = simulator.sensors()
-        stored = sum(
-            last + 1 - first
-            for each in reader.sessions_of(SENSOR)
-            for first, last in reader.received_ranges(each.session)
-        )
         keyring = Keyring(folder / "state/keyring", read_sealing_key(folder / "keyring-key"))
         (newest, oldest) = keyring.root_keys(SENSOR)
         assert oldest == root_key
         retired = command(folder, "sensors", "retire", NAME, "--yes")
         keyring.refresh()
+        gateway.stop()  # what came in the last minute is indexed then
+        stored = sum(
+            last + 1 - first
+            for each in reader.sessions_of(SENSOR)
+            for first, last in reader.received_ranges(each.session)
+        )
         yield Outcome(
             paired,
             rotated,
