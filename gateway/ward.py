@@ -18,7 +18,8 @@ from gateway.counters import Counters
 from gateway.late_stretch import LateAnalysis
 from gateway.live_view import LiveView
 from gateway.messages import AlarmKind, DeviceId, SessionId, device_name
-from gateway.pairing import Pairing, PairingDesk
+from gateway.pairing import Pairing
+from gateway.pairing_desk import PairingDesk
 from gateway.radio.conversation import Conversation
 from gateway.radio.frame_codec import FrameRefusal, FrameRefused
 from gateway.radio.gatt import GattCharacteristic

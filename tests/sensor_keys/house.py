@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gateway.config import RadioConfig
 from gateway.messages import DeviceId
-from gateway.pairing import Pairing, PairingDesk
+from gateway.pairing import Pairing
+from gateway.pairing_desk import PairingDesk
 from gateway.radio.ble import BleSource
 from gateway.radio.keyring import Keyring
 from gateway.radio.message_codec import MessageType
