@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import enum
 import os
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
-from gateway.messages import DeviceId, SessionId, device_name
+from gateway.messages import SessionId, device_name
 from gateway.radio.keyring import Keyring, KeyringError
 from gateway.radio.message_codec import MessageRefused, SensorStatus, StatusFlags
 from gateway.radio.pairing_handshake import GatewayHandshake, HandshakeRefused
@@ -17,8 +16,7 @@ from gateway.radio.sensor_label import SensorLabel
 from gateway.radio.source import LinkLost, SensorLink
 from gateway.radio.x25519 import X25519_BYTES
 
-PAIRING_S = 60.0  # to be heard, connected and done; the sensor's button gives it 120
-ANSWER_S = 5.0  # two X25519 operations of an ESP32, and three pieces each at the least MTU
+MAX_WAITING = 4  # messages of a sensor; it sends two, and whoever sends more is none
 CLOSE_S = 5.0  # BlueZ disconnects within that, or has forgotten to say so
 
 
@@ -54,7 +52,12 @@ class Pairing:
         label: SensorLabel,
         keyring: Keyring,
         on_paired: Callable[[SensorLink, SessionId], None],
+        patience_s: float,
+        answer_s: float,
     ) -> None:
+        """Gives up after `patience_s`, or when the sensor is silent for `answer_s`."""
+        self._patience_s = patience_s
+        self._answer_s = answer_s
         self.device_id = label.device_id
         self._secret = label.secret
         self._keyring = keyring
@@ -62,6 +65,8 @@ class Pairing:
         self.steps: list[str] = []
         self.generation: int | None = None
         self.failed: PairingFailed | None = None
+        self._deadline: asyncio.Timeout | None = None
+        self._stopped = False
         self._links: asyncio.Queue[tuple[SensorLink, bool]] = asyncio.Queue()
         self._link: SensorLink | None = None
         self._guest = False
@@ -74,18 +79,25 @@ class Pairing:
 
     async def run(self) -> None:
         try:
-            async with asyncio.timeout(PAIRING_S):
+            async with asyncio.timeout(self._patience_s) as self._deadline:
                 generation = await self._pair()
         except TimeoutError:
             await self._fail(self._too_late())
         except PairingFailed as failed:
             await self._fail(failed)
-        except asyncio.CancelledError:
-            self.failed = PairingFailed(PairingFailure.STOPPED, "the pairing was stopped")
-            raise
         else:
             self.generation = generation
             await self._say(f"paired, key generation {generation}")
+        while not self._links.empty():  # others that claimed its name
+            link, guest = self._links.get_nowait()
+            if guest:
+                await link.close()
+
+    def stop(self) -> None:
+        """Give up now."""
+        self._stopped = True
+        if self._deadline is not None and not self.over:
+            self._deadline.reschedule(asyncio.get_running_loop().time())
 
     async def change_after(self, steps: int) -> None:
         """Wait until there are more steps than these, or it is over."""
@@ -99,7 +111,7 @@ class Pairing:
         self._links.put_nowait((link, guest))
 
     def received(self, link: SensorLink, message: bytes) -> None:
-        if link is self._link:
+        if link is self._link and self._heard.qsize() < MAX_WAITING:
             self._heard.put_nowait(message)
 
     def disconnected(self, link: SensorLink) -> None:
@@ -147,7 +159,7 @@ class Pairing:
     async def _answer(self) -> bytes:
         """The sensor's next message; it says nothing at all to whom it does not trust."""
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(self._answer_s):
                 message = await self._heard.get()
         except TimeoutError:
             raise PairingFailed(
@@ -168,11 +180,13 @@ class Pairing:
             ) from error
 
     def _too_late(self) -> PairingFailed:
+        if self._stopped:
+            return PairingFailed(PairingFailure.STOPPED, "the pairing was stopped")
         if len(self.steps) == 1:
             return PairingFailed(
                 PairingFailure.NOT_FOUND,
-                f"{device_name(self.device_id)} was not heard for {PAIRING_S:.0f} s: is it charged,"
-                " near, and free of other gateways?",
+                f"{device_name(self.device_id)} was not heard for {self._patience_s:.0f} s: is it"
+                " charged, near, and free of other gateways?",
             )
         stored = self._keyring.root_keys(self.device_id)
         return PairingFailed(
@@ -199,59 +213,6 @@ class Pairing:
     async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
-
-
-class PairingDesk:
-    """Where pairings begin, one at a time, and where links go that they may use."""
-
-    def __init__(
-        self,
-        keyring: Keyring,
-        on_paired: Callable[[SensorLink, SessionId], None],
-        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
-    ) -> None:
-        self._keyring = keyring
-        self._on_paired = on_paired
-        self._spawn = spawn
-        self._task: asyncio.Task[None] | None = None
-        self.current: Pairing | None = None
-
-    def begin(self, label: SensorLabel, again: bool) -> Pairing:
-        """Raises PairingFailed, as where the sensor is paired and not to be so `again`."""
-        name = device_name(label.device_id)
-        if self.current is not None and not self.current.over:
-            busy = f"{device_name(self.current.device_id)} is being paired; wait for it"
-            raise PairingFailed(PairingFailure.BUSY, busy)
-        self._keyring.refresh()
-        if self._keyring.root_keys(label.device_id) and not again:
-            raise PairingFailed(
-                PairingFailure.ALREADY_PAIRED,
-                f"{name} is paired; after a reset of the sensor, pair it --again",
-            )
-        self.current = Pairing(label, self._keyring, self._on_paired)
-        self._task = self._spawn(self.current.run())
-        return self.current
-
-    def stop(self) -> None:
-        """Give the pairing under way up."""
-        if self._task is not None:
-            self._task.cancel()
-
-    def offer(self, link: SensorLink, device_id: DeviceId, guest: bool) -> bool:
-        """A sensor has connected that claims to be this one; True where it is awaited."""
-        pairing = self.current
-        if pairing is None or pairing.over or pairing.device_id != device_id:
-            return False
-        pairing.use(link, guest)
-        return True
-
-    def received(self, link: SensorLink, message: bytes) -> None:
-        if self.current is not None:
-            self.current.received(link, message)
-
-    def disconnected(self, link: SensorLink) -> None:
-        if self.current is not None:
-            self.current.disconnected(link)
 
 
 async def _status(link: SensorLink) -> SensorStatus:

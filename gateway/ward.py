@@ -18,7 +18,8 @@ from gateway.counters import Counters
 from gateway.late_stretch import LateAnalysis
 from gateway.live_view import LiveView
 from gateway.messages import AlarmKind, DeviceId, SessionId, device_name
-from gateway.pairing import Pairing, PairingDesk
+from gateway.pairing import Pairing
+from gateway.pairing_desk import PairingDesk
 from gateway.radio.conversation import Conversation
 from gateway.radio.frame_codec import FrameRefusal, FrameRefused
 from gateway.radio.gatt import GattCharacteristic
@@ -231,10 +232,16 @@ class Ward:
     def _follow_session(self, link: SensorLink, channel: SensorChannel) -> None:
         """A sensor that began another session is talked to under that one."""
         talk, session = self._talks.get(link), channel.live_session
-        if talk is None or session is None or session == talk.session:
+        if talk is None or session is None or session.device_id != talk.device_id:
             return
+        if session != talk.session:
+            self._use_session(talk, session)
+        elif (root_key := self._parts.keys.root_of(session)) is not None:
+            talk.conversation.key_proven(root_key)
+
+    def _use_session(self, talk: _Talk, session: SessionId) -> None:
         root_key = self._parts.keys.root_of(session)
-        if root_key is not None and session.device_id == talk.device_id:
+        if root_key is not None:
             talk.session = session
             pending = self._parts.keys.pending_for(session)
             talk.conversation.use_session(session, root_key, pending)
@@ -349,13 +356,11 @@ class Ward:
 
     def _paired(self, link: SensorLink, session: SessionId) -> None:
         log.info("sensor is paired", extra={"sensor": device_name(session.device_id)})
-        root_key = self._parts.keys.root_of(session)
-        assert root_key is not None, "the pairing has stored it"
         talk = self._talks.get(link)
-        if talk is None:
+        if talk is not None:
+            self._use_session(talk, session)
+        elif (root_key := self._parts.keys.root_of(session)) is not None:
             self._begin_talk(link, session, root_key)
-        else:
-            talk.conversation.use_session(session, root_key)
 
     def _links_of(self, device_id: DeviceId) -> list[SensorLink]:
         return [link for link, talk in self._talks.items() if talk.device_id == device_id]

@@ -101,8 +101,7 @@ class Conversation:
 
         With a `pending_key` it is asked under that one too, and if it answers, that one serves.
         """
-        if self._pending is not None and self._pending.root_key == root_key:
-            self._resolve_adopted()
+        self.key_proven(root_key)
         self._stop_waiting("another session began")
         self.session = session
         self._keys = _MessageKeys(root_key, session)
@@ -127,6 +126,14 @@ class Conversation:
         self._adopted = asyncio.get_running_loop().create_future()
         self._try_key(root_key)
         await self._adopted
+
+    def key_proven(self, root_key: bytes) -> None:
+        """The sensor uses this key in this session: if it is the pending one, it serves now."""
+        if self._pending is not None and self._pending.root_key == root_key:
+            self._keys, self._pending = self._pending, None
+            self._listener.key_adopted(root_key)
+            if self._adopted is not None and not self._adopted.done():
+                self._adopted.set_result(None)
 
     def acknowledge(self) -> None:
         """Something has become durable: tell the sensor soon."""
@@ -171,9 +178,7 @@ class Conversation:
             if pending is None or refused.reason is not MessageRefusal.NOT_AUTHENTIC:
                 raise
         opened = pending.up.open(message)
-        self._keys, self._pending = pending, None
-        self._listener.key_adopted(pending.root_key)
-        self._resolve_adopted()
+        self.key_proven(pending.root_key)
         return opened
 
     def _take_answer(self, counter: int, answer: Answer) -> None:
@@ -201,10 +206,6 @@ class Conversation:
     def _try_key(self, root_key: bytes) -> None:
         self._pending = _MessageKeys(root_key, self.session)
         self._queue(_Order(Command(MessageType.REQUEST_STATUS), self._pending))
-
-    def _resolve_adopted(self) -> None:
-        if self._adopted is not None and not self._adopted.done():
-            self._adopted.set_result(None)
 
     def _stop_waiting(self, reason: str) -> None:
         """Nothing that was sent or is to be sent will be answered any more."""

@@ -21,13 +21,11 @@ from gateway.radio.frame_codec import ROOT_KEY_BYTES
 from gateway.radio.noise import PSK_BYTES
 from gateway.radio.recording import RecordingError
 from gateway.simulator.board import Board
+from gateway.simulator.cores import CORES, open_core
 from gateway.simulator.ecg_sources import EcgSourceError
-from gateway.simulator.firmware_slots import FirmwareSlots
 from gateway.simulator.flash import Flash
-from gateway.simulator.outbox import Outbox
-from gateway.simulator.sensor_core import BootCore, CoreError, HeldFrames
+from gateway.simulator.sensor_core import CoreError
 from gateway.simulator.sensor_spec import SensorSpec, SpecError, parse_spec
-from gateway.simulator.virtual_sensor import boot_twin
 from gateway.simulator.ward import Ward
 
 EXIT_USAGE = 2
@@ -70,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state-dir", type=Path, help="keeps boot counters and held frames")
     parser.add_argument("--seed", type=int, default=0, help="of synthetic ECG")
     parser.add_argument(
-        "--core", choices=("python", "c"), default="python", help="whose rules: c is the firmware's"
+        "--core", choices=CORES, default="python", help="whose rules: c is the firmware's"
     )
     parser.add_argument("--once", action="store_true", help="play each source once, say done N")
     return parser
@@ -122,7 +120,7 @@ def _board(
     link: LocalLink,
 ) -> Board:
     flash = Flash(arguments.state_dir, device_name(spec.device_id))
-    outbox, boot_core = _core(arguments, spec.ring_frames)
+    outbox, boot_core = open_core(arguments.core, spec.ring_frames, arguments.firmware_signer)
     flash.load_frames(outbox)
     return Board(
         spec.device_id,
@@ -136,17 +134,6 @@ def _board(
         arguments.speed,
         secret=secret,
     )
-
-
-def _core(arguments: argparse.Namespace, ring_frames: int) -> tuple[HeldFrames, BootCore]:
-    signer = arguments.firmware_signer
-    if arguments.core == "python":
-        outbox = Outbox(ring_frames)
-        return outbox, boot_twin(outbox, FirmwareSlots(signer))
-    from gateway.simulator.c_core import CCore  # it needs cffi and a compiler
-
-    core = CCore(ring_frames, signer)
-    return core, core.boot
 
 
 def _has_orders() -> bool:

@@ -167,13 +167,13 @@ class Peripheral:
             CONTROL_UUID,
             properties.WRITE | properties.INDICATE,
             writeable,
-            self._gathering(self._owner.on_message),
+            self._gathering(lambda message: self._owner.on_message(message)),
         )
         self._provision = Characteristic[bytes](
             PROVISION_UUID,
             properties.WRITE | properties.INDICATE,
             writeable,
-            self._gathering(self._owner.on_provision),
+            self._gathering(lambda message: self._owner.on_provision(message)),
         )
         self._firmware = Characteristic[bytes](
             FIRMWARE_UUID,
@@ -191,7 +191,7 @@ class Peripheral:
             ACKNOWLEDGE_UUID,
             properties.WRITE_WITHOUT_RESPONSE,
             writeable,
-            self._gathering(self._owner.on_message),
+            self._gathering(lambda message: self._owner.on_message(message)),
         )
         self._frames.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
         table = [

@@ -79,7 +79,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     gateway = Gateway(folder, CONFIG.format(folder=folder, radio_port=radio_port, port=free_port()))
     gateway.start()
     options = ("--firmware-signer", SIGNER.hex())
-    simulator = Simulator(["00000001:synthetic=normal*600"], keys, SPEED, radio_port, options)
+    simulator = Simulator(
+        ["00000001:synthetic=normal*600"], keys, SPEED, radio_port, options=options
+    )
     try:
         simulator.wait_until(lambda one: one["acknowledged"] > 5, PATIENCE_S)
         yield House(folder, gateway, simulator)
