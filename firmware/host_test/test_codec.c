@@ -116,6 +116,12 @@ static const golden_t messages[] = {
     {"identify", ECG_IDENTIFY, 6, 1, {10}},
     {"request_status", ECG_REQUEST_STATUS, 8, 0, {0}},
     {"answer_done", ECG_ANSWER, 2, 2, {ECG_START, ECG_DONE}},
+    {"update_finish", ECG_UPDATE_FINISH, 11, 0, {0}},
+    {"answer_update_refused",
+     ECG_ANSWER,
+     9,
+     3,
+     {ECG_UPDATE_BEGIN, ECG_UPDATE_REFUSED, ECG_UPDATE_OTHER_CHIP}},
     {"answer_counter_passed", ECG_ANSWER, 3, 10, {ECG_STOP, ECG_COUNTER_PASSED, 0x22, 0x11}},
 };
 
