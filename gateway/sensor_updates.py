@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 ABSENCE_S = 300.0  # for a sensor that is out of reach, or does not come back
 ALARM_S = 600.0  # a restart waits so long for an alarm to be acknowledged
 LOOK_EACH_S = 0.5
+MAX_VAIN_LINKS = 5  # each lost before anything more of the image was taken
 PROOF_FRAMES = 2  # of the new firmware, before it counts as running
 
 
@@ -106,13 +107,17 @@ class SensorUpdates:
         if self._version_of(update.device_id) == version:
             update.state, update.message = UpdateState.DONE, f"runs {version_text(version)} already"
             return
-        boot_id = self._boot_id_of(update.device_id)
+        boot_id, sent, vain = self._boot_id_of(update.device_id), 0, 0
         while self._boot_id_of(update.device_id) == boot_id:
             try:
                 await self._bring(update, await self._connected(update.device_id))
                 update.state = UpdateState.RESTARTS
                 await self._restarted(update.device_id, boot_id)
-            except LinkLost:
+            except LinkLost as lost:
+                vain = vain + 1 if update.transfer.sent <= sent else 0
+                sent = update.transfer.sent
+                if vain == MAX_VAIN_LINKS:
+                    raise UpdateFailed(f"the link is lost again and again: {lost}") from lost
                 await asyncio.sleep(LOOK_EACH_S)  # the link is out of the ward's list by then
                 await self._connected(update.device_id)
         await self._prove(update, image)

@@ -42,6 +42,7 @@ class Twin:
     def __init__(self, bench: WardBench, ecg: np.ndarray = ECG) -> None:
         self.takes_updates = True
         self.lost_after: int | None = None  # messages
+        self.comes_back = False  # at once, when it was lost
         self._bench = bench
         self._frames = itertools.cycle(ecg)
         self._outbox = Outbox(LEAST_HELD_FRAMES)
@@ -84,12 +85,18 @@ class Twin:
     async def update(self, message: bytes) -> None:
         if self.lost_after is not None:
             if self.lost_after == 0:
+                if self.comes_back:
+                    asyncio.get_running_loop().call_soon(self._come_back)
                 raise LinkLost("disconnected")
             self.lost_after -= 1
         self._now_s += 0.1
         self._answer(GattCharacteristic.FIRMWARE, message)
 
     async def close(self) -> None: ...
+
+    def _come_back(self) -> None:
+        self.disconnect()
+        self.connect()
 
     def _answer(self, characteristic: GattCharacteristic, message: bytes) -> None:
         for answer in self.sensor.received(message, self._now_s):
@@ -188,6 +195,16 @@ def test_a_cut_is_waited_out_and_the_transfer_goes_on(house) -> None:
         house.twin.lost_after = None
         house.twin.connect()
         await house.reaches(UpdateState.RESTARTS)
+
+    house(scenario)
+
+
+def test_a_link_that_is_lost_again_and_again_is_a_failure(house) -> None:
+    async def scenario(house: House) -> None:
+        house.twin.lost_after, house.twin.comes_back = 0, True
+        house.updates.start([], forced=False)
+        await house.bench.until(lambda: house.state is UpdateState.FAILED)
+        assert house.message == "the link is lost again and again: disconnected"
 
     house(scenario)
 
