@@ -10,7 +10,6 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gateway.bedsides import Bedsides
@@ -39,6 +38,7 @@ from gateway.store.entries import (
 )
 from gateway.store.recorder import Recorder, RecorderHealth
 from gateway.store.transactions import Commit
+from gateway.talks import Talks
 from gateway.watchdog import Heartbeats
 
 log = logging.getLogger(__name__)
@@ -50,16 +50,6 @@ SILENCE_S = 15.0  # an event loop that does not turn for so long serves nobody
 
 class RetirementRefused(Exception):
     """The sensor's keys are still needed; the message says for what."""
-
-
-@dataclass(slots=True)
-class _Talk:
-    """A connected link, the sensor that it claims to be, and the task that talks to it."""
-
-    device_id: DeviceId
-    conversation: Conversation
-    session: SessionId
-    task: asyncio.Task[None]
 
 
 class _Voice:
@@ -105,7 +95,7 @@ class Ward:
         self._counters: Counters = parts.counters
         self._channels: dict[DeviceId, SensorChannel] = {}
         self.beds = Bedsides(parts.limits, parts.reader, recorder, live_view, now)
-        self._talks: dict[SensorLink, _Talk] = {}
+        self._talks = Talks(parts.keys, self._converse, self._spawn)
         self._statuses: dict[DeviceId, SensorStatus] = {}
         self._due: dict[DeviceId, set[SessionId]] = defaultdict(set)
         self._late = LateAnalysis(parts, self.beds.late, self._give_up)
@@ -186,26 +176,28 @@ class Ward:
             self._take_frame(link, message)
         elif characteristic is GattCharacteristic.PROVISION:
             self.pairings.received(link, message)
-        elif link in self._talks:
-            self._talks[link].conversation.receive(message)
+        else:
+            self._talks.receive(link, message)
 
     def disconnected(self, link: SensorLink, reason: str) -> None:
         self.pairings.disconnected(link)
-        talk = self._talks.pop(link, None)
-        if talk is not None:
-            talk.task.cancel()
-            self._show_sensor(talk.device_id)
+        device_id = self._talks.end(link)
+        if device_id is not None:
+            self._show_sensor(device_id)
 
     def _begin_talk(self, link: SensorLink, session: SessionId, root_key: bytes) -> None:
         device_id = session.device_id
-        voice = _Voice(self, device_id)
-        pending = self._parts.keys.pending_for(session)
-        talk = Conversation(link, session, root_key, voice, self._now, self._counters, pending)
-        self._talks[link] = _Talk(device_id, talk, session, self._spawn(talk.run()))
+        self._talks.begin(link, session, root_key)
         channel = self._channels.get(device_id)
         if channel is not None and channel.live_session is not None:
             self._due[device_id].add(channel.live_session)
         self._show_sensor(device_id)
+
+    def _converse(
+        self, link: SensorLink, session: SessionId, root_key: bytes, pending_key: bytes | None
+    ) -> Conversation:
+        voice = _Voice(self, session.device_id)
+        return Conversation(link, session, root_key, voice, self._now, self._counters, pending_key)
 
     def _take_frame(self, link: SensorLink, sealed: bytes) -> None:
         try:
@@ -218,7 +210,8 @@ class Ward:
             self._counters.add("ecg_frames_refused_total", reason=refused.reason)
             return
         self._deliver(channel, signals, now_s)
-        self._follow_session(link, channel)
+        if channel.live_session is not None:
+            self._talks.follow(link, channel.live_session)
         self._await_grace(channel)
 
     def _deliver(self, channel: SensorChannel, signals: list[LiveSignal], now_s: float) -> None:
@@ -228,23 +221,6 @@ class Ward:
             return
         for signal in signals:
             bed.signal(signal, now_s)
-
-    def _follow_session(self, link: SensorLink, channel: SensorChannel) -> None:
-        """A sensor that began another session is talked to under that one."""
-        talk, session = self._talks.get(link), channel.live_session
-        if talk is None or session is None or session.device_id != talk.device_id:
-            return
-        if session != talk.session:
-            self._use_session(talk, session)
-        elif (root_key := self._parts.keys.root_of(session)) is not None:
-            talk.conversation.key_proven(root_key)
-
-    def _use_session(self, talk: _Talk, session: SessionId) -> None:
-        root_key = self._parts.keys.root_of(session)
-        if root_key is not None:
-            talk.session = session
-            pending = self._parts.keys.pending_for(session)
-            talk.conversation.use_session(session, root_key, pending)
 
     def _await_grace(self, channel: SensorChannel) -> None:
         pending = self._graces.pop(channel.device_id, None)
@@ -277,7 +253,7 @@ class Ward:
             if session is not None:
                 self._due[device_id].add(session)
                 self._late.look(channel, session)
-        self._acknowledge(device_id)
+        self._talks.acknowledge(device_id)
 
     def sensor_status(self, device_id: DeviceId, status: SensorStatus) -> None:
         self._statuses[device_id] = status
@@ -293,7 +269,7 @@ class Ward:
                 continue
             channel.committed(session, sequences)
             self._due[session.device_id].add(session)
-            self._acknowledge(session.device_id)
+            self._talks.acknowledge(session.device_id)
             if channel.has_late(session):
                 self._late.look(channel, session)
         for conflict in commit.conflicts:
@@ -303,29 +279,24 @@ class Ward:
                 extra={"session": conflict.session.name, "sequence": conflict.sequence},
             )
 
-    def _acknowledge(self, device_id: DeviceId) -> None:
-        for talk in self._talks.values():
-            if talk.device_id == device_id:
-                talk.conversation.acknowledge()
-
     # Keys.
 
     def pair(self, label: SensorLabel, again: bool) -> Pairing:
         """Begin to pair the sensor of this label; raises PairingFailed."""
         pairing = self.pairings.begin(label, again)
-        for link in self._links_of(label.device_id):
+        for link in self._talks.links_of(label.device_id):
             pairing.use(link, guest=False)
         return pairing
 
     async def rotate_key(self, device_id: DeviceId) -> int:
         """Give a connected sensor another root key: its generation. Raises RotationFailed."""
-        links = self._links_of(device_id)
+        links = self._talks.links_of(device_id)
         if not links:
             raise RotationFailed("nothing has changed: it is not connected")
         if self._rotation.locked():
             raise RotationFailed("nothing has changed: another rotation is under way")
         async with self._rotation:
-            conversation = self._talks[links[0]].conversation
+            conversation = self._talks.conversation(links[0])
             return await rotate_root_key(conversation, self._parts.keys.keyring, device_id)
 
     async def retire(self, device_id: DeviceId) -> None:
@@ -343,8 +314,8 @@ class Ward:
             channel.finish()
         self._parts.keys.forget(device_id)
         self._channels.pop(device_id, None)
-        for link in self._links_of(device_id):
-            self._talks.pop(link).task.cancel()
+        for link in self._talks.links_of(device_id):
+            self._talks.end(link)
             await link.close()
         log.warning(
             "sensor is retired, its keys destroyed", extra={"sensor": device_name(device_id)}
@@ -356,14 +327,10 @@ class Ward:
 
     def _paired(self, link: SensorLink, session: SessionId) -> None:
         log.info("sensor is paired", extra={"sensor": device_name(session.device_id)})
-        talk = self._talks.get(link)
-        if talk is not None:
-            self._use_session(talk, session)
+        if link in self._talks:
+            self._talks.use_session(link, session)
         elif (root_key := self._parts.keys.root_of(session)) is not None:
             self._begin_talk(link, session, root_key)
-
-    def _links_of(self, device_id: DeviceId) -> list[SensorLink]:
-        return [link for link, talk in self._talks.items() if talk.device_id == device_id]
 
     # Time.
 
@@ -390,7 +357,7 @@ class Ward:
         return tuple(self._channels.values())
 
     def is_connected(self, device_id: DeviceId) -> bool:
-        return bool(self._links_of(device_id))
+        return bool(self._talks.links_of(device_id))
 
     def status_of(self, device_id: DeviceId) -> SensorStatus | None:
         """The newest that the sensor has said under seal."""

@@ -87,6 +87,7 @@ class Conversation:
         self._to_send: list[_Order] = []
         self._pending: _MessageKeys | None = None
         self._adopted: asyncio.Future[None] | None = None
+        self._lost: str | None = None  # why the link is, once it is
         self.use_session(session, root_key, pending_key)
 
     @property
@@ -117,12 +118,16 @@ class Conversation:
 
     async def ask(self, command: Command) -> Answer:
         """Queue a command and wait for its answer; raises LinkLost, also when a session begins."""
+        if self._lost is not None:
+            raise LinkLost(self._lost)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue(_Order(command, self._keys, answer))
         return await answer
 
     async def offer_key(self, root_key: bytes) -> None:
         """Use the sensor's pending key, until it does too; raises LinkLost."""
+        if self._lost is not None:
+            raise LinkLost(self._lost)
         self._adopted = asyncio.get_running_loop().create_future()
         self._try_key(root_key)
         await self._adopted
@@ -150,10 +155,11 @@ class Conversation:
                     await self._send_order(order)
                 for acknowledgement in self._listener.acknowledgements():
                     await self._link.acknowledge(self._seal_acknowledgement(acknowledgement))
-        except LinkLost:
-            return
+        except LinkLost as lost:
+            self._lost = lost.reason
         finally:
-            self._stop_waiting("disconnected")
+            self._lost = self._lost or "disconnected"
+            self._stop_waiting(self._lost)
 
     def receive(self, message: bytes) -> None:
         """Take a message of control or firmware; a wrong one is counted."""

@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         help="public key in hex: these sensors take firmware updates that it has signed",
     )
     parser.add_argument("--speed", type=_positive, default=1.0, help="times real time")
-    parser.add_argument("--state-dir", type=Path, help="keeps boot counters and held frames")
+    parser.add_argument("--state-dir", type=Path, help="keeps boot counters, keys and held frames")
     parser.add_argument("--seed", type=int, default=0, help="of synthetic ECG")
     parser.add_argument(
         "--core", choices=CORES, default="python", help="whose rules: c is the firmware's"

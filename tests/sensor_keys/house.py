@@ -13,6 +13,7 @@ from gateway.messages import DeviceId
 from gateway.pairing import Pairing
 from gateway.pairing_desk import PairingDesk
 from gateway.radio.ble import BleSource
+from gateway.radio.gatt import WANTED_MTU
 from gateway.radio.keyring import Keyring
 from gateway.radio.message_codec import MessageType
 from gateway.radio.sensor_label import SensorLabel
@@ -88,10 +89,12 @@ async def open_house(folder: Path, ward: SimulatedWard, board: Board) -> AsyncIt
         assert bench.ward._failures.empty(), bench.ward._failures.get_nowait()
 
 
-def new_sensor(core: str, paired: bool = False) -> tuple[SimulatedWard, Board]:
+def new_sensor(
+    core: str, paired: bool = False, mtu: int = WANTED_MTU
+) -> tuple[SimulatedWard, Board]:
     ward = SimulatedWard()
     secret = None if paired else LABEL.secret
-    return ward, ward.add(SENSOR, speed=SPEED, secret=secret, core=core)
+    return ward, ward.add(SENSOR, mtu=mtu, speed=SPEED, secret=secret, core=core)
 
 
 class Cut:

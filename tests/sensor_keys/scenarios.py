@@ -8,8 +8,10 @@ from pathlib import Path
 
 from gateway.messages import DeviceId
 from gateway.pairing import PairingFailure
+from gateway.radio.gatt import LEAST_MTU
 from gateway.radio.keyring import Keyring
 from gateway.radio.message_codec import SensorStatus, StatusFlags
+from gateway.radio.pairing_handshake import HELLO_BYTES, SEALED_KEY_BYTES
 from gateway.rotation import RotationFailed
 from tests.sensor_keys.house import (
     LABEL,
@@ -80,6 +82,28 @@ async def without_the_button_there_is_no_pairing(folder: Path, core: str) -> Non
         assert "press its button" in str(pairing.failed)
         board.press_button()
         assert (await house.pair()).generation == 1
+
+
+async def the_least_mtu_will_do(folder: Path, core: str) -> None:
+    ward, board = new_sensor(core, mtu=LEAST_MTU)
+    async with ward.open(), open_house(folder, ward, board) as house:
+        assert (await house.pair()).generation == 1
+        await house.until_heard()
+
+
+async def an_impostor_is_found_out(folder: Path, core: str) -> None:
+    """Something that goes by the sensor's name, says more than it may, and knows no secret."""
+    ward, board = new_sensor(core)
+    async with ward.open(), open_house(folder, ward, board) as house:
+        nonsense = [bytes(HELLO_BYTES), *[bytes(SEALED_KEY_BYTES)] * 20]
+        board.on_provision = lambda _: board._answer(  # type: ignore[method-assign]  # its own ear
+            board.radio.indicate_provision, nonsense
+        )
+        pairing = await house.pair()
+        assert pairing.failed is not None
+        assert pairing.failed.failure is PairingFailure.WRONG_SECRET
+        assert "does not know the secret" in str(pairing.failed)
+        assert house.keyring.root_keys(SENSOR) == ()
 
 
 async def a_stopped_pairing_leaves_the_sensor_free(folder: Path, core: str) -> None:
@@ -200,6 +224,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     a_new_sensor_is_paired_and_watched_at_once,
     a_wrong_label_brings_nothing_and_the_right_one_goes,
     without_the_button_there_is_no_pairing,
+    the_least_mtu_will_do,
+    an_impostor_is_found_out,
     a_stopped_pairing_leaves_the_sensor_free,
     a_cut_handshake_begins_anew,
     a_sensor_that_was_reset_is_paired_again,

@@ -169,7 +169,7 @@ def test_a_key_is_rotated_and_at_the_end_destroyed(tmp_path, command) -> None:
             await house.until(lambda: not house.bench.ward.is_connected(SENSOR))
             assert (await command("sensors"))[1] == "no sensors\n"
             assert len(house.bench.reader.sessions_of(SENSOR)) == before
-            assert not house.bench.reader.open_sessions()
+            await house.until(lambda: not house.bench.reader.open_sessions())
             code, _, err = await command("sensors", "retire", NAME, "--yes")
             assert (code, err) == (1, f"ecg-gateway: {NAME} is not in the keyring\n")
 
