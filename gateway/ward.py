@@ -365,8 +365,8 @@ class Ward:
 
     def updatable(self, device_id: DeviceId) -> Conversation | None:
         """The conversation with the sensor, where one is connected that takes updates."""
-        links = [link for link in self._links_of(device_id) if link.takes_updates]
-        return self._talks[links[0]].conversation if links else None
+        links = [link for link in self._talks.links_of(device_id) if link.takes_updates]
+        return self._talks.conversation(links[0]) if links else None
 
     async def command(self, command: BedCommand) -> None:
         """Change the beds; raises BedCommandRefused."""
