@@ -165,13 +165,13 @@ class Keyring:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Read, change and write as one step: the daemon and a command may both change it."""
-        lock = os.open(self._path.with_name(self._path.name + ".lock"), os.O_CREAT, 0o600)
+        directory = os.open(self._path.parent, os.O_RDONLY)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(directory, fcntl.LOCK_EX)
             self.refresh()
             yield
         finally:
-            os.close(lock)
+            os.close(directory)
 
     def _read(self) -> dict[DeviceId, _SensorKeys]:
         sealed = self._path.read_bytes()[: MAX_FILE_BYTES + 1]

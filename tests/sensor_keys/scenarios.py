@@ -219,21 +219,30 @@ async def an_unknown_sensor_is_not_found(folder: Path, core: str) -> None:
         assert pairing.failed.failure is PairingFailure.NOT_FOUND
 
 
+# These the sensor's core has a part in; those are the gateway's own affair.
 SCENARIOS: tuple[Scenario, ...] = (
-    an_unknown_sensor_is_not_found,
     a_new_sensor_is_paired_and_watched_at_once,
     a_wrong_label_brings_nothing_and_the_right_one_goes,
     without_the_button_there_is_no_pairing,
     the_least_mtu_will_do,
-    an_impostor_is_found_out,
-    a_stopped_pairing_leaves_the_sensor_free,
     a_cut_handshake_begins_anew,
-    a_sensor_that_was_reset_is_paired_again,
     a_rotation_loses_no_frame,
 )
+GATEWAY_SCENARIOS: tuple[Scenario, ...] = (
+    an_unknown_sensor_is_not_found,
+    an_impostor_is_found_out,
+    a_stopped_pairing_leaves_the_sensor_free,
+    a_sensor_that_was_reset_is_paired_again,
+)
+# After the message was heard, or before; at the offer of the key, or at the order; who restarts.
 CUTS = [
-    (after, offered, restart)
-    for after in (False, True)
-    for offered in (False, True)
-    for restart in ("", "sensor", "gateway")
+    (False, False, ""),
+    (True, False, "sensor"),
+    (True, False, "gateway"),
+    (False, True, ""),
+    (False, True, "sensor"),
+    (False, True, "gateway"),
+    (True, True, ""),
+    (True, True, "sensor"),
+    (True, True, "gateway"),
 ]

@@ -8,7 +8,13 @@ import pytest
 
 from gateway import rotation
 from tests.sensor_keys.house import PATIENCE_S
-from tests.sensor_keys.scenarios import CUTS, SCENARIOS, Scenario, cut_rotation
+from tests.sensor_keys.scenarios import (
+    CUTS,
+    GATEWAY_SCENARIOS,
+    SCENARIOS,
+    Scenario,
+    cut_rotation,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +22,9 @@ def patience(monkeypatch) -> None:
     monkeypatch.setattr(rotation, "ANSWER_S", PATIENCE_S)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+@pytest.mark.parametrize(
+    "scenario", [*SCENARIOS, *GATEWAY_SCENARIOS], ids=lambda scenario: scenario.__name__
+)
 def test_scenario(scenario: Scenario, tmp_path) -> None:
     asyncio.run(scenario(tmp_path, "python"))
 
