@@ -78,17 +78,17 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     keys, radio_port = pair(folder, 1), free_port()
     gateway = Gateway(folder, CONFIG.format(folder=folder, radio_port=radio_port, port=free_port()))
     gateway.start()
-    options = ("--firmware-signer", SIGNER.hex())
-    simulator = Simulator(
-        ["00000001:synthetic=normal*600"], keys, SPEED, radio_port, options=options
-    )
     try:
-        simulator.wait_until(lambda one: one["acknowledged"] > 5, PATIENCE_S)
-        yield House(folder, gateway, simulator)
+        options = ("--firmware-signer", SIGNER.hex())
+        sensor = "00000001:synthetic=normal*600"
+        simulator = Simulator([sensor], keys, SPEED, radio_port, options=options)
+        try:
+            simulator.wait_until(lambda one: one["acknowledged"] > 5, PATIENCE_S)
+            yield House(folder, gateway, simulator)
+        finally:
+            simulator.stop()
     finally:
-        simulator.stop()
-        if gateway.process is not None and gateway.process.poll() is None:
-            gateway.kill()
+        gateway.kill()
 
 
 def test_an_update_goes_on_after_a_lost_link_and_loses_no_frame(house: House) -> None:
