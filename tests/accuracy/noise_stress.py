@@ -2,10 +2,10 @@
 
     python -m tests.accuracy.noise_stress
 
-Noise of `nstdb`, its first halves, on which limits may be tuned, and its second, which have the last
-word, on 118 and 119 in every other two minutes from 5:00 on: F1 of the R peaks. And how long the
-heart rate is usable, and how often a usable one is wrong: on two noisy minutes of eight records,
-and on ten minutes of all 48 as they are.
+Noise of `nstdb` on 118 and 119 in every other two minutes from 5:00 on: F1 of the R peaks. And how
+long the heart rate is usable, and how often a usable one is wrong: on two noisy minutes of eight
+records, and on ten minutes of all 48 as they are. The noise's first halves are those on which
+limits may be tuned; its second halves have the last word.
 """
 
 from __future__ import annotations
