@@ -52,7 +52,7 @@ static bool draw(void *context, uint8_t *out, size_t length)
     return ecg_random(out, length) == ECG_OK;
 }
 
-/* Keys live as long as the process: the sensor holds both in its identity. */
+/* Whoever drives the host keeps the keys: it asks `ecg_host_keys` before an answer goes out. */
 static bool keep_pending(void *context, const uint8_t key[ECG_ROOT_KEY_BYTES])
 {
     (void)context;
@@ -117,14 +117,18 @@ static uint32_t refused(const ecg_host_t *host)
     return all;
 }
 
-int ecg_host_boot(ecg_host_t *host, uint32_t device_id, uint32_t boot_id, const uint8_t *root_key,
-                  uint16_t sample_rate_hz, uint32_t stranger_timeout_ms)
+int ecg_host_boot(ecg_host_t *host, uint32_t device_id, uint32_t boot_id,
+                  const ecg_host_keys_t *keys, uint16_t sample_rate_hz,
+                  uint32_t stranger_timeout_ms)
 {
     ecg_identity_t identity = {.device_id = device_id,
                                .boot_id = boot_id,
                                .version = FIRMWARE_VERSION,
-                               .provisioned = true};
-    memcpy(identity.root_key, root_key, ECG_ROOT_KEY_BYTES);
+                               .has_pending_key = keys->has_pending_key != 0u,
+                               .provisioned = keys->provisioned != 0u};
+    memcpy(identity.root_key, keys->root_key, ECG_ROOT_KEY_BYTES);
+    memcpy(identity.pending_key, keys->pending_key, ECG_ROOT_KEY_BYTES);
+    ecg_pairing_close(&host->pairing);
     if (host->booted) {
         (void)ecg_outbox_flush(&host->outbox);
         ecg_host_state(host, &host->before);
@@ -140,6 +144,15 @@ int ecg_host_boot(ecg_host_t *host, uint32_t device_id, uint32_t boot_id, const 
     host->sensor.battery_percent = BATTERY_PERCENT;
     ecg_wipe(&identity, sizeof identity);
     return (int)result;
+}
+
+void ecg_host_keys(const ecg_host_t *host, ecg_host_keys_t *keys)
+{
+    const ecg_identity_t *identity = &host->sensor.identity;
+    *keys = (ecg_host_keys_t){.has_pending_key = identity->has_pending_key ? 1u : 0u,
+                              .provisioned = identity->provisioned ? 1u : 0u};
+    memcpy(keys->root_key, identity->root_key, ECG_ROOT_KEY_BYTES);
+    memcpy(keys->pending_key, identity->pending_key, ECG_ROOT_KEY_BYTES);
 }
 
 void ecg_host_state(const ecg_host_t *host, ecg_host_state_t *state)
@@ -238,10 +251,21 @@ void ecg_host_status(const ecg_host_t *host, uint8_t *status)
     ecg_sensor_status(&host->sensor, status);
 }
 
-int ecg_host_pair(ecg_host_t *host, const uint8_t *secret, const uint8_t *first, size_t length,
-                  const uint8_t *ephemeral, uint8_t *answers)
+void ecg_host_open_pairing(ecg_host_t *host, const uint8_t *secret)
 {
     ecg_pairing_open(&host->pairing, host->sensor.identity.device_id, secret);
+    host->sensor.pairing_window = true;
+}
+
+void ecg_host_close_pairing(ecg_host_t *host)
+{
+    ecg_pairing_close(&host->pairing);
+    host->sensor.pairing_window = false;
+}
+
+int ecg_host_pair(ecg_host_t *host, const uint8_t *first, size_t length, const uint8_t *ephemeral,
+                  uint8_t *answers)
+{
     return (int)ecg_pairing_respond(&host->pairing, first, length, ephemeral,
                                     host->sensor.identity.root_key, answers,
                                     &answers[ECG_PAIRING_SECOND_BYTES]);
@@ -249,5 +273,10 @@ int ecg_host_pair(ecg_host_t *host, const uint8_t *secret, const uint8_t *first,
 
 int ecg_host_pair_confirm(ecg_host_t *host, const uint8_t *message, size_t length)
 {
-    return (int)ecg_pairing_confirm(&host->pairing, message, length);
+    const ecg_result_t result = ecg_pairing_confirm(&host->pairing, message, length);
+    if (result == ECG_OK) {
+        host->sensor.identity.provisioned = true;
+        host->sensor.pairing_window = false;
+    }
+    return (int)result;
 }

@@ -22,3 +22,4 @@ class GattCharacteristic(enum.StrEnum):
 
     FRAMES = FRAMES_UUID
     CONTROL = CONTROL_UUID
+    PROVISION = PROVISION_UUID

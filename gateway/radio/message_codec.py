@@ -220,6 +220,11 @@ class Command:
     def identify(cls, seconds: int) -> Command:
         return cls(MessageType.IDENTIFY, struct.pack("<B", seconds))
 
+    @classmethod
+    def rotate_key(cls, public_key: bytes) -> Command:
+        """`public_key` is the gateway's side of a KeyExchange."""
+        return cls(MessageType.ROTATE_KEY, public_key)
+
     @property
     def number(self) -> int:
         """The argument as an unsigned number."""

@@ -53,6 +53,9 @@ class RecordedLink:
     async def command(self, message: bytes) -> None:
         pass
 
+    async def provision(self, message: bytes) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 

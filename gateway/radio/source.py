@@ -38,6 +38,10 @@ class SensorLink(Protocol):
         """Send a sealed command; returns when the sensor has confirmed the write."""
         ...
 
+    async def provision(self, message: bytes) -> None:
+        """Send a message of the pairing handshake, as `command`; what comes back is `received`."""
+        ...
+
     async def close(self) -> None: ...
 
 
