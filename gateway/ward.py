@@ -359,6 +359,15 @@ class Ward:
     def is_connected(self, device_id: DeviceId) -> bool:
         return bool(self._talks.links_of(device_id))
 
+    def status_of(self, device_id: DeviceId) -> SensorStatus | None:
+        """The newest that the sensor has said under seal."""
+        return self._statuses.get(device_id)
+
+    def updatable(self, device_id: DeviceId) -> Conversation | None:
+        """The conversation with the sensor, where one is connected that takes updates."""
+        links = [link for link in self._talks.links_of(device_id) if link.takes_updates]
+        return self._talks.conversation(links[0]) if links else None
+
     async def command(self, command: BedCommand) -> None:
         """Change the beds; raises BedCommandRefused."""
         try:

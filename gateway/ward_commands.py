@@ -13,6 +13,7 @@ from gateway.bed_limits import KEY_OF
 from gateway.config_file import DEFAULT_PATH, load_config
 from gateway.control import ControlRefused, Json, ask
 from gateway.text_table import text_table
+from gateway.update_command import UPDATE_HELP, add_update
 
 LIMITS_HELP = (
     "show a bed's alarm limits, or give its patient limits of their own; they end with the "
@@ -35,6 +36,7 @@ def add_sensors(parser: argparse.ArgumentParser) -> None:
     retire = actions.add_parser("retire", help="destroy a sensor's keys", description=RETIRED)
     retire.add_argument("sensor", help="its name, as in ECG-0000002A")
     retire.add_argument("--yes", action="store_true", help="do not ask")
+    add_update(actions.add_parser("update", help=UPDATE_HELP, description=UPDATE_HELP))
 
 
 def add_beds(parser: argparse.ArgumentParser) -> None:

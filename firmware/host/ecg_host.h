@@ -50,6 +50,11 @@ int ecg_host_must_drop(const ecg_host_t *host, uint32_t now_ms);
 int ecg_host_received(ecg_host_t *host, const uint8_t *message, size_t length, uint64_t now_us,
                       uint8_t *replies, size_t *lengths);
 int ecg_host_overdue_report(ecg_host_t *host, uint8_t *reply, size_t *length);
+/* A release's public key, 65 bytes: without it no update is taken. Before the first boot. */
+void ecg_host_trust(ecg_host_t *host, const uint8_t *signer);
+
+/* Into new firmware, or back from one that failed its trial: boot again then. Call it now and then. */
+int ecg_host_restart_due(ecg_host_t *host, uint32_t up_ms);
 void ecg_host_status(const ecg_host_t *host, uint8_t *status);
 
 /* Pairing: `answers` gets 48 bytes of the handshake and 48 of the sealed root key. */

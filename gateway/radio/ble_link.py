@@ -16,6 +16,7 @@ from gateway.radio.frame_codec import FRAME_BYTES
 from gateway.radio.gatt import (
     ACKNOWLEDGE_UUID,
     CONTROL_UUID,
+    FIRMWARE_UUID,
     PROVISION_UUID,
     STATUS_UUID,
     GattCharacteristic,
@@ -34,6 +35,7 @@ _MAX_BYTES = {
     GattCharacteristic.FRAMES: FRAME_BYTES,
     GattCharacteristic.CONTROL: MAX_MESSAGE_BYTES,
     GattCharacteristic.PROVISION: MAX_MESSAGE_BYTES,
+    GattCharacteristic.FIRMWARE: MAX_MESSAGE_BYTES,
 }
 
 
@@ -56,6 +58,7 @@ class BleLink:
         self._end: str | None = None
         self._wake = asyncio.Event()
         self._pieces: deque[tuple[GattCharacteristic, bytes]] = deque()
+        self._updating = False  # it is subscribed to answers on firmware
         self._provisions = 0  # messages of the pairing handshake that this link has taken
         self._writing = asyncio.Lock()  # the pieces of two messages must not mix
 
@@ -103,6 +106,17 @@ class BleLink:
                 await self._subscribe(GattCharacteristic.PROVISION)
         await self._write(PROVISION_UUID, message, self._provisions, response=True)
         self._provisions += 1
+
+    @property
+    def takes_updates(self) -> bool:
+        return self._client.offers(FIRMWARE_UUID)
+
+    async def update(self, message: bytes) -> None:
+        if not self._updating:
+            async with self._until_lost():
+                await self._subscribe(GattCharacteristic.FIRMWARE)
+            self._updating = True
+        await self._write(FIRMWARE_UUID, message, message[_COUNTER_AT], response=False)
 
     async def close(self) -> None:
         self._finish(CLOSED)

@@ -10,6 +10,7 @@ from typing import Protocol
 from gateway.counters import Counters
 from gateway.messages import SessionId
 from gateway.radio.message_codec import (
+    UPDATE_TYPES,
     Acknowledgement,
     Answer,
     AnswerCode,
@@ -151,7 +152,7 @@ class Conversation:
                 self._wanted.clear()
                 orders, self._to_send = self._to_send, []
                 for order in orders:
-                    await self._link.command(self._seal_command(order))
+                    await self._send_order(order)
                 for acknowledgement in self._listener.acknowledgements():
                     await self._link.acknowledge(self._seal_acknowledgement(acknowledgement))
         except LinkLost as lost:
@@ -161,7 +162,7 @@ class Conversation:
             self._stop_waiting(self._lost)
 
     def receive(self, message: bytes) -> None:
-        """Take a message of the control characteristic; a wrong one is counted."""
+        """Take a message of control or firmware; a wrong one is counted."""
         try:
             opened = self._open(message)
             match opened.type:
@@ -222,9 +223,15 @@ class Conversation:
         self._to_send.clear()
         self._pending = self._adopted = None
 
+    async def _send_order(self, order: _Order) -> None:
+        updates = order.command.type in UPDATE_TYPES
+        send = self._link.update if updates else self._link.command
+        await send(self._seal_command(order))
+
     def _seal_command(self, order: _Order) -> bytes:
         self._counter += 1
-        self._unanswered[self._counter] = order
+        if order.command.type is not MessageType.UPDATE_CHUNK:  # those are not answered
+            self._unanswered[self._counter] = order
         if len(self._unanswered) > MAX_UNANSWERED:
             del self._unanswered[min(self._unanswered)]
         return order.keys.down.seal(order.command.type, self._counter, order.command.argument)

@@ -23,3 +23,4 @@ class GattCharacteristic(enum.StrEnum):
     FRAMES = FRAMES_UUID
     CONTROL = CONTROL_UUID
     PROVISION = PROVISION_UUID
+    FIRMWARE = FIRMWARE_UUID

@@ -56,6 +56,11 @@ class RecordedLink:
     async def provision(self, message: bytes) -> None:
         pass
 
+    takes_updates = False
+
+    async def update(self, message: bytes) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 

@@ -42,6 +42,15 @@ class SensorLink(Protocol):
         """Send a message of the pairing handshake, as `command`; what comes back is `received`."""
         ...
 
+    @property
+    def takes_updates(self) -> bool:
+        """Has the sensor a firmware characteristic?"""
+        ...
+
+    async def update(self, message: bytes) -> None:
+        """Send a sealed message of a firmware update; returns when it is handed to the radio."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -59,6 +59,11 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="JSON {device id: secret of its label}; these sensors are new, and can be paired",
     )
+    parser.add_argument(
+        "--firmware-signer",
+        type=bytes.fromhex,
+        help="public key in hex: these sensors take firmware updates that it has signed",
+    )
     parser.add_argument("--speed", type=_positive, default=1.0, help="times real time")
     parser.add_argument("--state-dir", type=Path, help="keeps boot counters, keys and held frames")
     parser.add_argument("--seed", type=int, default=0, help="of synthetic ECG")
@@ -115,7 +120,7 @@ def _board(
     link: LocalLink,
 ) -> Board:
     flash = Flash(arguments.state_dir, device_name(spec.device_id))
-    outbox, boot_core = open_core(arguments.core, spec.ring_frames)
+    outbox, boot_core = open_core(arguments.core, spec.ring_frames, arguments.firmware_signer)
     flash.load_frames(outbox)
     return Board(
         spec.device_id,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from bumble.link import LocalLink
 
 from gateway.messages import DeviceId, device_name
+from gateway.radio.message_codec import MessageType, SensorStatus
 from gateway.simulator.ecg_sources import EcgSource
 from gateway.simulator.flash import Flash
 from gateway.simulator.peripheral import Peripheral
@@ -114,6 +115,11 @@ class Board:
     def on_message(self, message: bytes) -> None:
         self._answer(self.radio.indicate, self.sensor.received(message, self._now_s()))
 
+    def on_update(self, message: bytes) -> None:
+        for answer in self.sensor.received(message, self._now_s()):
+            answers = answer[0] == MessageType.ANSWER
+            self._answer(self.radio.indicate_update if answers else self.radio.indicate, [answer])
+
     def on_provision(self, message: bytes) -> None:
         self._answer(self.radio.indicate_provision, self.sensor.provision(message))
 
@@ -129,6 +135,9 @@ class Board:
             "overwritten": self._outbox.overwritten,
             "resent": self._outbox.resent,
             "refused": self.sensor.refusals,
+            "firmware": ".".join(
+                map(str, SensorStatus.decode(self.sensor.status()).firmware_version)
+            ),
         }
 
     def save(self) -> None:
@@ -143,6 +152,11 @@ class Board:
         self.sensor.sampling = self._source is not None
         if not self._identity.provisioned:
             self.press_button()
+
+    async def _restart(self) -> None:
+        """Into another firmware: a task of its own, because the link's task ends with it."""
+        if self.sensor.restart_due(self._now_s() - self._booted_s):
+            self.reboot()
 
     def _close_window(self) -> None:
         if self._window is not None:
@@ -197,6 +211,8 @@ class Board:
             if self.sensor.session != told or silent:
                 told, told_s = self.sensor.session, self._now_s()
                 await self.radio.notify_status()
+            if self.sensor.restart_due(self._now_s() - self._booted_s):
+                self._tasks.create_task(self._restart())
             if self.radio.wants_frames:
                 for sealed in self._outbox.take(self._now_s(), self.sensor.frame_period_s):
                     await self.radio.send_frame(sealed)

@@ -66,13 +66,15 @@ def load_core(library: Path = LIBRARY) -> tuple[cffi.FFI, Any]:
 class CCore:
     """One virtual chip: its held frames, in RAM and simulated flash, outlive its boots."""
 
-    def __init__(self, held_limit: int) -> None:
+    def __init__(self, held_limit: int, signer: bytes | None = None) -> None:
         self.ffi, self.lib = load_core()
         sectors = -(-max(0, held_limit - LEAST_HELD_FRAMES) // FRAMES_PER_SECTOR)
         host = self.lib.ecg_host_new(sectors)
         if host == self.ffi.NULL:
             raise CoreError("the C core could not start")
         self.host = self.ffi.gc(host, self.lib.ecg_host_free)
+        if signer is not None:
+            self.lib.ecg_host_trust(host, signer)
 
     def state(self) -> Any:
         state = self.ffi.new("ecg_host_state_t *")
@@ -214,6 +216,9 @@ class CSensor:
             bytes(ffi.buffer(replies + start, length))
             for start, length in zip(starts, lengths, strict=False)
         ]
+
+    def restart_due(self, up_s: float) -> bool:
+        return bool(self._core.lib.ecg_host_restart_due(self._core.host, _milliseconds(up_s)))
 
     def overdue_report(self) -> list[bytes]:
         reply = self._core.ffi.new("uint8_t[]", MAX_MESSAGE_BYTES)

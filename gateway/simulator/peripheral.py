@@ -22,6 +22,7 @@ from gateway.radio.gatt import (
     ACKNOWLEDGE_UUID,
     ATT_HEADER_BYTES,
     CONTROL_UUID,
+    FIRMWARE_UUID,
     FRAMES_UUID,
     PROVISION_UUID,
     SERVICE_UUID,
@@ -29,7 +30,8 @@ from gateway.radio.gatt import (
 )
 from gateway.radio.message_codec import MAX_MESSAGE_BYTES
 from gateway.radio.pieces import Reassembler, cut
-from gateway.simulator.virtual_sensor import BATTERY_PERCENT, FIRMWARE_VERSION
+from gateway.simulator.firmware_slots import FIRMWARE_VERSION
+from gateway.simulator.virtual_sensor import BATTERY_PERCENT
 
 MODEL_NUMBER = "virtual ECG sensor"
 ADVERTISING_INTERVAL_MS = 100
@@ -78,6 +80,10 @@ class RadioOwner(Protocol):
 
     def on_provision(self, message: bytes) -> None: ...
 
+    def on_update(self, message: bytes) -> None:
+        """A whole message arrived on firmware."""
+        ...
+
 
 class Peripheral:
     """Advertises while it is free, and serves one central at a time."""
@@ -121,6 +127,12 @@ class Peripheral:
             if self._connection:
                 await self._device.indicate_subscriber(self._connection, self._control, piece)
 
+    async def indicate_update(self, message: bytes) -> None:
+        """Indicate the sealed answer to an update's message on firmware."""
+        for piece in self._cut(message, message[_MESSAGE_COUNTER_AT]):
+            if self._connection:
+                await self._device.indicate_subscriber(self._connection, self._firmware, piece)
+
     async def indicate_provision(self, message: bytes) -> None:
         """Indicate a message of the pairing handshake; they are counted from the connection on."""
         for piece in self._cut(message, self._provision_count):
@@ -163,6 +175,12 @@ class Peripheral:
             writeable,
             self._gathering(lambda message: self._owner.on_provision(message)),
         )
+        self._firmware = Characteristic[bytes](
+            FIRMWARE_UUID,
+            properties.WRITE_WITHOUT_RESPONSE | properties.INDICATE,
+            writeable,
+            self._gathering(self._owner.on_update),
+        )
         self._status = Characteristic[bytes](
             STATUS_UUID,
             properties.READ | properties.NOTIFY,
@@ -176,7 +194,14 @@ class Peripheral:
             self._gathering(lambda message: self._owner.on_message(message)),
         )
         self._frames.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
-        table = [self._frames, acknowledge, self._control, self._status, self._provision]
+        table = [
+            self._frames,
+            acknowledge,
+            self._control,
+            self._status,
+            self._provision,
+            self._firmware,
+        ]
         firmware_revision = ".".join(map(str, FIRMWARE_VERSION))
         self._device.add_services(
             [

@@ -39,11 +39,11 @@ from gateway.radio.message_codec import (
     encode_held_report,
 )
 from gateway.radio.x25519 import X25519_BYTES
+from gateway.simulator.firmware_slots import FirmwareSlots
 from gateway.simulator.outbox import Outbox
 from gateway.simulator.pairing import SensorPairing
 from gateway.simulator.sensor_core import BootCore, SensorIdentity
 
-FIRMWARE_VERSION = (0, 1, 0)
 BATTERY_PERCENT = 100  # it lives on this machine's power
 STRANGER_TIMEOUT_S = 10.0  # a central that sent nothing valid and sealed by then is dropped
 MAX_ENDED_SESSIONS = 64  # of which the sensor still knows where they ended
@@ -81,7 +81,10 @@ class VirtualSensor:
         outbox: Outbox,
         random_bytes: Callable[[int], bytes],
         stranger_timeout_s: float = STRANGER_TIMEOUT_S,
+        slots: FirmwareSlots | None = None,
     ) -> None:
+        self._slots = slots or FirmwareSlots()
+        self._slots.boot()
         self._stranger_timeout_s = stranger_timeout_s
         self.outbox = outbox
         self.refused: Counter[MessageRefusal] = Counter()
@@ -122,7 +125,7 @@ class VirtualSensor:
         flags |= StatusFlags.SAMPLING * self.sampling
         rate_millihertz = 1000 * self.sample_rate_hz
         return SensorStatus(
-            FIRMWARE_VERSION, self.session, rate_millihertz, BATTERY_PERCENT, flags
+            self._slots.running.version, self.session, rate_millihertz, BATTERY_PERCENT, flags
         ).encode()
 
     def sampled(self, steps: NDArray[np.int16], flags: FrameFlags, device_time_us: int) -> None:
@@ -163,6 +166,12 @@ class VirtualSensor:
             self._trusted = True
             answers.append(self._held_report())
         return answers or []
+
+    def restart_due(self, up_s: float) -> bool:
+        """Into new firmware, or back from one that failed its trial; call it now and then."""
+        oldest = self.outbox.oldest(self.session)
+        heard = self._running.next_sequence > 0 and oldest != 0 and self.outbox.acknowledged > 0
+        return self._slots.try_out(heard, up_s) or self._slots.restarts
 
     def overdue_report(self) -> list[bytes]:
         """A held report, if a frame had to be given up since the last one."""
@@ -209,7 +218,10 @@ class VirtualSensor:
             answer = Answer.counter_passed(command.type, running.reached_counter)
         else:
             running.reached_counter = header.counter
-            answer = self._execute(command, now_s)
+            executed = self._execute(command, now_s)
+            if executed is None:
+                return []
+            answer = executed
         return [running.up_key.seal(MessageType.ANSWER, header.counter, answer.encode())]
 
     def _acknowledge(self, committed: Acknowledgement, now_s: float) -> None:
@@ -217,7 +229,7 @@ class VirtualSensor:
         self.outbox.resend_after_s = committed.resend_after_s
         self.outbox.acknowledge(session, committed.next_expected, committed.ranges, now_s)
 
-    def _execute(self, command: Command, now_s: float) -> Answer:
+    def _execute(self, command: Command, now_s: float) -> Answer | None:
         match command.type:
             case MessageType.START:
                 if not self.sampling:
@@ -238,6 +250,8 @@ class VirtualSensor:
                 return Answer(command.type, AnswerCode.DONE, self.status())
             case MessageType.ROTATE_KEY:
                 return self._rotate_key(command)
+            case MessageType.UPDATE_BEGIN | MessageType.UPDATE_CHUNK | MessageType.UPDATE_FINISH:
+                return self._slots.obey(command, True, now_s)  # the outbox outlives a restart
         return Answer(command.type, AnswerCode.DONE)
 
     def _rotate_key(self, command: Command) -> Answer:
@@ -273,12 +287,14 @@ class VirtualSensor:
         return self._running.up_key.seal(MessageType.HELD_REPORT, counter, encode_held_report(rows))
 
 
-def boot_twin(outbox: Outbox) -> BootCore:
-    """Boots of the Python twin over these held frames."""
+def boot_twin(outbox: Outbox, slots: FirmwareSlots | None = None) -> BootCore:
+    """Boots of the Python twin over these held frames and slots of firmware."""
 
     def boot(
         identity: SensorIdentity, sample_rate_hz: int, stranger_timeout_s: float
     ) -> VirtualSensor:
-        return VirtualSensor(identity, sample_rate_hz, outbox, os.urandom, stranger_timeout_s)
+        return VirtualSensor(
+            identity, sample_rate_hz, outbox, os.urandom, stranger_timeout_s, slots
+        )
 
     return boot

@@ -62,9 +62,10 @@ class Simulator:
         speed: float,
         port: int = 0,
         secrets: Path | None = None,
+        options: Sequence[str] = ("--once",),
     ) -> None:
         command = [sys.executable, "-m", "gateway.simulator", "--root-keys", str(keys)]
-        command += ["--speed", str(speed), "--once", "--listen", f"127.0.0.1:{port}"]
+        command += ["--speed", str(speed), "--listen", f"127.0.0.1:{port}", *options]
         command += ["--core", os.environ.get("ECG_SIMULATOR_CORE", "python")]
         if secrets is not None:
             command += ["--pairing-secrets", str(secrets)]
