@@ -48,6 +48,17 @@ def test_a_rate_needs_four_intervals_since_the_gap():
     assert series.heart_rate_bpm(6 * RATE) is None
 
 
+def test_a_first_rate_needs_more_intervals_where_they_are_uneven():
+    series = RRSeries(RATE)
+    known = []
+    at_s = 1.0
+    for interval_s in (0.0, 0.6, 0.9, 0.6, 0.9, 0.6, 0.9, 0.6, 0.9):
+        at_s += interval_s
+        beats(series, at_s)
+        known.append(series.heart_rate_bpm(round(at_s * RATE)) is not None)
+    assert known == [False] * 7 + [True] * 2
+
+
 def test_beats_that_come_later_do_not_change_an_earlier_answer():
     series = RRSeries(RATE)
     beats(series, 1.0, 2.0, 3.0, 4.0, 5.0)
