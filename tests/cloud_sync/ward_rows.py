@@ -68,8 +68,8 @@ class WardRows:
         entries: list[StoredFrame | MinuteSummary] = []
         for bed, session in enumerate(self._sessions):
             if bed in with_frames:
-                entries += _frames(session, number, self.now_s)
-            entries.append(self._minute(session, number))
+                entries += frames_of_minute(session, number, self.now_s)
+            entries.append(minute_summary(session, number, self.begun_s))
         self._writer.write(entries)
 
     def prune(self, delivered: Path) -> None:
@@ -90,28 +90,30 @@ class WardRows:
         alarm = asystole(onset_s, state, ended_s)
         self._writer.write([AlarmChanged(BedId(bed + 1), alarm, self._sessions[bed])])
 
-    def _minute(self, session: SessionId, number: int) -> MinuteSummary:
-        start = number * 60 * RATE_HZ
-        return MinuteSummary(
-            session,
-            math.ceil(self.begun_s) + 60 * number,  # within the stay
-            76,
-            3,
-            61.0,
-            72.5,
-            88.0,
-            58.0,
-            2.0,
-            31.2,
-            COUNTS,
-            0.93,
-            1,
-            FrameSequence(start // SAMPLES_PER_FRAME),
-            FrameSequence((start + 60 * RATE_HZ - 1) // SAMPLES_PER_FRAME),
-        )
+
+def minute_summary(session: SessionId, number: int, begun_s: float) -> MinuteSummary:
+    """Of a session whose sample 0 was taken at `begun_s`."""
+    start = number * 60 * RATE_HZ
+    return MinuteSummary(
+        session,
+        math.ceil(begun_s) + 60 * number,  # within the stay
+        76,
+        3,
+        61.0,
+        72.5,
+        88.0,
+        58.0,
+        2.0,
+        31.2,
+        COUNTS,
+        0.93,
+        1,
+        FrameSequence(start // SAMPLES_PER_FRAME),
+        FrameSequence((start + 60 * RATE_HZ - 1) // SAMPLES_PER_FRAME),
+    )
 
 
-def _frames(session: SessionId, number: int, now_s: float) -> Iterator[StoredFrame]:
+def frames_of_minute(session: SessionId, number: int, now_s: float) -> Iterator[StoredFrame]:
     """The frames that begin in the minute."""
     first = -(-number * 60 * RATE_HZ // SAMPLES_PER_FRAME)
     past = -(-(number + 1) * 60 * RATE_HZ // SAMPLES_PER_FRAME)

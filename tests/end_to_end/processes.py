@@ -55,9 +55,12 @@ class LineReader:
 class Simulator:
     """`python -m gateway.simulator`."""
 
-    def __init__(self, specs: Sequence[str], keys: Path, speed: float, port: int = 0) -> None:
+    def __init__(
+        self, specs: Sequence[str], keys: Path, speed: float, port: int = 0, once: bool = True
+    ) -> None:
         command = [sys.executable, "-m", "gateway.simulator", "--root-keys", str(keys)]
-        command += ["--speed", str(speed), "--once", "--listen", f"127.0.0.1:{port}"]
+        command += ["--speed", str(speed), "--listen", f"127.0.0.1:{port}"]
+        command += ["--once"] if once else []
         command += ["--core", os.environ.get("ECG_SIMULATOR_CORE", "python")]
         for spec in specs:
             command += ["--sensor", spec]
