@@ -74,6 +74,7 @@ COMMANDS: dict[str, tuple[str, Build]] = {
     ),
     "pair": ("put a sensor's root key into the keyring", _of("pair")),
     "label": ("make the QR code with a sensor's pairing secret", _of("label")),
+    "keys": ("print the sensors' root keys, for a pipe into their escrow", _of("keys")),
     "sensors": ("list the running gateway's sensors", _of("ward_commands", "add_sensors")),
     "beds": (
         "list beds; add, admit, discharge, standby, resume, assign, release",

@@ -120,7 +120,13 @@ class Ward:
                 continue
             bed = self.beds.of(channel.device_id)
             if bed is not None and channel.clock is not None:
-                bed.resume(stored.session, open_events(found), channel.open_kinds, channel.clock, self._now())
+                bed.resume(
+                    stored.session,
+                    open_events(found),
+                    channel.open_kinds,
+                    channel.clock,
+                    self._now(),
+                )
             self._late.look(channel, stored.session)
 
     async def run(self) -> None:

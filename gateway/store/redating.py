@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, select, update
+from sqlalchemy import Connection, Row, Select, select, update
 
 from gateway.messages import SessionId, device_name
 from gateway.store.entries import AlarmRedated, SessionTimed
@@ -88,7 +88,9 @@ def redate(connection: Connection, now_s: float) -> bool:
     if row is None:
         return False
     shift = _Shift(row.id, _session_of(row), row.redate_s)
-    if not (_redate_summaries(connection, shift, now_s) or _redate_alarms(connection, shift, now_s)):
+    if not (
+        _redate_summaries(connection, shift, now_s) or _redate_alarms(connection, shift, now_s)
+    ):
         done = update(sessions).where(sessions.c.id == row.id)
         connection.execute(done.values(redate_s=None))
     return True

@@ -1,7 +1,7 @@
 """The AWS side: the template's rules and functions on moto, some of which fail the first time.
 
-A function that fails for an alarm leaves no acknowledgement, and the gateway sends again. What fails
-for a summary goes where the template says, and is run again at the end, as an operator would.
+A function that fails for an alarm leaves no acknowledgement, and the gateway sends again. What
+fails for a summary goes where the template says, and is run again at the end, as an operator would.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from gateway.messages import AlarmKind, AlarmState, DeviceId, SessionId
 from gateway.store.database import open_store, writer_engine
 from gateway.store.entries import AlarmChanged, AlarmRedated, BedId, SessionStarted, SessionTimed
 from gateway.store.outbox import Lane, OutboxReader
-from gateway.store.redating import ROWS_PER_STEP
 from gateway.store.reader import Reader
+from gateway.store.redating import ROWS_PER_STEP
 from gateway.store.transactions import StoreWriter
 from tests.cloud_sync.ward_rows import minute_summary
 from tests.store.contents import asystole, monitored_bed
