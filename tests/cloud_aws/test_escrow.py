@@ -28,6 +28,8 @@ KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/0000"
 @pytest.fixture
 def service(account: EmulatedAccount, authority: Authority) -> Iterator[CredentialsService]:
     service = CredentialsService(account, authority.issue("localhost"), "ecg-gateway")
+    service.credentials("warm-up")  # moto loads a service when it is first asked, for seconds
+    account.client("ssm").describe_parameters()
     yield service
     service.close()
 
