@@ -5,9 +5,9 @@ durable when `append` returns. After a power cut the last file may end in a torn
 never acknowledged: `after` finds where the whole ones end, and the next block goes there.
 
 A block is written over bytes that the file has already, so that `fdatasync` has no metadata to
-write: ext4 would put three more blocks into its journal for each. A file is therefore filled with
-zeros a stretch ahead, or it is one that retention has set by as a spare, with old blocks in it,
-which are told by their lower numbers.
+write: for a place that is only allocated, ext4 puts three blocks into its journal. Therefore a file
+is one that retention has set by as a spare, with old blocks in it, which are told by their lower
+numbers; a new one is filled with zeros a stretch ahead, where that is less than the journal's part.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from gateway.store.frame_blocks import (
 )
 
 FILE_BYTES = 16 * 1024 * 1024  # 45 minutes of 8 sensors: the step in which a full disk gets free
-ZEROED_BYTES = (
-    256 * 1024
-)  # at a time: an SD card takes them in some 25 ms, and an alarm may wait 50
+STRETCH_BYTES = 256 * 1024  # an SD card takes its zeros in some 25 ms, and an alarm may wait 50
+JOURNALLED_BYTES = 3 * PAGE_BYTES  # by ext4, for each block in a place that is only allocated
 _SPARE = "spare"
 _SUFFIX = ".frames"
 
@@ -125,7 +124,7 @@ class FrameAppender:
         """Nothing may be appended before `after` was walked through."""
         self._files = files
         self._fd: int | None = None
-        self._written = 0  # bytes of the open file that are there to be written over
+        self._room = 0  # where the bytes end that the open file has
         self.end = Place(0, 0)  # where the next block goes
 
     def after(
@@ -159,8 +158,8 @@ class FrameAppender:
             self.close()
             self.end = Place(self.end.file + 1, 0)
         fd = self._open_file()
-        if self.end.offset + len(block) > self._written:
-            self._fill(fd, max(len(block), ZEROED_BYTES))
+        if self.end.offset + len(block) > self._room:
+            self._make_stretch(fd, len(block))
         _write(fd, block, self.end.offset)
         os.fdatasync(fd)
         place = self.end
@@ -181,15 +180,24 @@ class FrameAppender:
             if not path.exists() and self._files.spare.exists():
                 self._files.spare.rename(path)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-            self._written = os.fstat(self._fd).st_size
+            self._room = os.fstat(self._fd).st_size
             sync_folder(self._files.folder)
         return self._fd
 
-    def _fill(self, fd: int, length: int) -> None:
-        """So many zeros from here on; written, for what is only allocated is metadata again."""
-        _write(fd, bytes(length), self.end.offset)
+    def _make_stretch(self, fd: int, block_bytes: int) -> None:
+        """Room from here on for this block, and for more like it.
+
+        Zeros go page by page, or Linux would keep them in larger units and take a block for a
+        change of the whole.
+        """
+        end = self.end.offset + max(block_bytes, STRETCH_BYTES)
+        if block_bytes < JOURNALLED_BYTES:
+            for offset in range(self.end.offset, end, PAGE_BYTES):
+                _write(fd, bytes(PAGE_BYTES), offset)
+        else:
+            os.posix_fallocate(fd, self.end.offset, end - self.end.offset)
         os.fsync(fd)
-        self._written = self.end.offset + length
+        self._room = end
 
     def _cut_torn_tail(self) -> None:
         """What lies behind the last whole block was never acknowledged."""

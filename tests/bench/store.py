@@ -52,11 +52,15 @@ def measure_store() -> None:
     print()
     for name, begin in (("retention", _old_store), ("dating anew", _unsynced_store)):
         with tempfile.TemporaryDirectory() as folder:
-            took_ms = list(_timed(begin(Path(folder) / "store.sqlite3")))
-        within = sum(ms <= HELD_AT_MOST_MS for ms in took_ms)
+            step = begin(Path(folder) / "store.sqlite3")
+            cpu_s = time.process_time()
+            took_ms = list(_timed(step))
+            cpu_ms = 1000 * (time.process_time() - cpu_s) / len(took_ms)
+        above = sum(ms > HELD_AT_MOST_MS for ms in took_ms)
         print(
-            f"{name:<11} {len(took_ms)} steps hold the writer {statistics.median(took_ms):.1f} ms, "
-            f"{max(took_ms):.0f} ms at most; {within} of them {HELD_AT_MOST_MS:.0f} ms or less"
+            f"{name:<11} {len(took_ms)} steps hold the writer {statistics.median(took_ms):.1f} ms,"
+            f" CPU {cpu_ms:.1f} ms; the longest {max(took_ms):.0f} ms,"
+            f" {above} above {HELD_AT_MOST_MS:.0f} ms"
         )
     print()
 

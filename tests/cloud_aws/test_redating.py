@@ -17,7 +17,7 @@ SHIFT_S = 3600.5
 NEW_NAME = "f" * 32
 
 
-def correction(lane: str, of: dict[str, str | None], **changed: object) -> dict[str, Any]:
+def correction(lane: str, wrong: dict[str, str | None], **changed: object) -> dict[str, Any]:
     return {
         "version": 1,
         "id": f"redate-{lane}-00",
@@ -28,7 +28,7 @@ def correction(lane: str, of: dict[str, str | None], **changed: object) -> dict[
         "number": 9,
         **SESSION,
         "shift_s": SHIFT_S,
-        "of": of,
+        "of": wrong,
         **changed,
     }
 

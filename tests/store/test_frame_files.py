@@ -239,7 +239,7 @@ def test_a_full_disk_takes_the_oldest_waveforms_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(frame_files, "FILE_BYTES", 2 * PAGE_BYTES)
-    monkeypatch.setattr(frame_files, "ZEROED_BYTES", PAGE_BYTES)
+    monkeypatch.setattr(frame_files, "STRETCH_BYTES", PAGE_BYTES)
     disk = FullDisk(frames_folder(store), pages=6)
     monkeypatch.setattr(os, "pwrite", disk.write)
     writer.write([started])
@@ -318,6 +318,6 @@ def test_a_block_is_written_over_bytes_that_are_there(
     for number in range(10):
         appender.append(batch(10 + 5 * number))
         sizes.add(only_file(tmp_path).stat().st_size)
-    assert sizes == {frame_files.ZEROED_BYTES}
+    assert sizes == {frame_files.STRETCH_BYTES}
     appender.close()
     assert only_file(tmp_path).stat().st_size == 11 * PAGE_BYTES

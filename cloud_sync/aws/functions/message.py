@@ -102,7 +102,8 @@ def read_status(topic: str, payload: str) -> Status:
 
 
 def _redating(gateway: str, lane: str, facts: Mapping[str, Any]) -> Redating:
-    shift_s, of = facts.get("shift_s"), facts.get("of")
+    shift_s: Any = facts.get("shift_s")
+    of: Any = facts.get("of")
     _require(_is_number(shift_s) and abs(shift_s) <= LATEST_S, "its shift_s is no span")
     _require(isinstance(of, dict) and 0 < len(of) <= MAX_REDATED, "it does not say of what")
     for message_id, alarm_id in of.items():
