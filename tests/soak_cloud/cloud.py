@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 from collections import Counter
 from typing import Any
@@ -57,7 +58,7 @@ class EmulatedCloud:
         self._attempts: Counter[str] = Counter()
         self.account = EmulatedAccount()
         self.rules = FailingRules(self.account, port, tls, seed)
-        table = account_of(self.account.environment).table
+        table = account_of(os.environ).table  # the functions' own: the rules have set their names
         table.meta.client.meta.events.register(
             "provide-client-params.dynamodb.PutItem", self._put_item
         )
