@@ -23,6 +23,7 @@ from gateway.store.entries import (
     MinuteSummary,
     OutboxDelivered,
     SessionStarted,
+    SessionTimed,
     StoredFrame,
 )
 from gateway.store.outbox import delivered_message_ids
@@ -82,6 +83,24 @@ class WardRows:
 
     def end_alarm(self, bed: int, at_s: float) -> None:
         self._alarm(bed, at_s, AlarmState.ENDED)
+
+    def clock_unsynced(self) -> None:
+        """From here on rows are of a clock that nobody has set."""
+        self._writer.write(
+            [SessionTimed(each, self.begun_s, 0.0, clock_unsynced=True) for each in self._sessions]
+        )
+
+    def clock_known(self, wrong_by_s: float) -> None:
+        """All that was dated since then was wrong by so much, and is dated anew."""
+        self.begun_s += wrong_by_s
+        self._writer.write(
+            [
+                SessionTimed(each, self.begun_s, 0.0, clock_unsynced=False, wrong_by_s=wrong_by_s)
+                for each in self._sessions
+            ]
+        )
+        while self._writer.redate():
+            pass
 
     def _alarm(self, bed: int, at_s: float, state: AlarmState) -> None:
         onset_s = self.begun_s + at_s
