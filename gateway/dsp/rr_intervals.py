@@ -8,7 +8,7 @@ from itertools import takewhile
 from gateway.messages import Gap, RPeak, SampleIndex
 
 RATE_INTERVALS = 8  # heart rate is the mean of the last eight, as bedside monitors do
-MIN_RATE_INTERVALS = 2  # one interval may be an ectopic beat's; two are a first rate
+MIN_RATE_INTERVALS = 4  # one odd beat spoils two; a first rate is of as many again
 SILENCE_S = 3.0  # no beat for this long is no rate: 20 bpm, below any rate that is shown
 SILENCE_INTERVALS = 2.0  # ... unless the rhythm itself is that slow
 REMEMBERED_UNSEEN = 16  # stretches; a peak is decided at most seconds after its sample
@@ -51,7 +51,7 @@ class RRSeries:
     def heart_rate_bpm(self, at: SampleIndex) -> float | None:
         """Mean rate of up to eight intervals that end by `at`.
 
-        None when it is not known: fewer than two intervals since a break, or no beat for longer
+        None when it is not known: fewer than four intervals since a break, or no beat for longer
         than 3 s and two mean intervals. Beats after `at` are not looked at, so the answer does
         not depend on how far ahead the detector has come.
         """

@@ -87,7 +87,7 @@ def rate_quality(
             found.push_peak(peak)
         for r in true_r[(true_r >= start) & (true_r < block.end)].tolist():
             truth.push_peak(RPeak(SampleIndex(r), 0.0))
-        for quality in meter.push(block, band_pass.push(block), peaks):
+        for quality in meter.push(block, band_pass.push(block), peaks, detector.take_doubtful()):
             end = SampleIndex(quality.start + RATE_HZ)
             rate, true_rate = found.heart_rate_bpm(end), truth.heart_rate_bpm(end)
             judged += 1
