@@ -168,15 +168,17 @@ class Soak:
 
     def _end_live_sensors(self) -> list[str]:
         """All that they held comes in; then the gateway ends in order."""
+        found = []
         give_up_s = time.monotonic() + self.options.patience
         while any(sensor["held"] > LIVE_FRAMES for sensor in self.simulator.sensors()):
             self._go_on(1.0)
             if time.monotonic() > give_up_s:
-                return ["the sensors' frames do not come in"]
+                found.append("the sensors' frames do not come in")
+                break
         self._go_on(2 * LIVE_FRAMES)
         told = sum(sensor["acknowledged"] for sensor in self.simulator.sensors())
         self.gateway.stop()
-        return frame_faults(self.store, told)
+        return found + frame_faults(self.store, told)
 
     def _drain(self) -> None:
         """Until the road has settled every row, or nothing moves any more."""
