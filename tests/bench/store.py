@@ -30,7 +30,7 @@ BATCH_S = 5.0
 ROW_S = 1.0  # a program that stores as it receives
 HELD_AT_MOST_MS = 50.0  # that an alarm may wait for a chore
 NOW_S = 1_795_000_000.0
-OLD_ROWS = 20_000  # of each kind, all due: a day and more of one bed
+OLD_ROWS = 5000  # of each kind, all due
 
 _PLAIN = """
     CREATE TABLE frames (id INTEGER PRIMARY KEY, sensor INTEGER, sequence INTEGER, received_s REAL,
