@@ -219,7 +219,7 @@ class Soak:
 def live_sensors(disk: Path, count: int) -> tuple[Simulator, int]:
     keys, port = pair(disk, count), free_port()
     specs = [f"{number:08X}:{ECG}" for number in range(1, count + 1)]
-    return Simulator(specs, keys, 1.0, port, once=False), port
+    return Simulator(specs, keys, 1.0, port, options=()), port
 
 
 def write_gateway_config(folder: Path, disk: Path, radio_port: int) -> Path:
