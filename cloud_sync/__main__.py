@@ -1,4 +1,4 @@
-"""ecg-cloud-sync run | status | quarantine | provision | renew: the outbox to an MQTT broker."""
+"""ecg-cloud-sync run | status | quarantine | provision | renew | escrow: the outbox to a broker."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from urllib.parse import quote
 from cloud_sync.config import CloudSyncConfig, load_config
 from cloud_sync.daemon import DATABASE_FILE, upload
 from cloud_sync.delivered import DeliveryLog
+from cloud_sync.escrow_command import escrow
 from cloud_sync.lanes import Lane
 from cloud_sync.ports import OutboxRow, OutboxVersion
-from cloud_sync.provision_command import add_commands
+from cloud_sync.provision_command import ENROLMENT_TEMPLATE, add_provision, renew
 from cloud_sync.schema import open_database
 from cloud_sync.status import road_status, status_json, status_text
 from cloud_sync.toml_section import ConfigError
@@ -170,17 +171,22 @@ def single_instance(path: Path) -> Iterator[None]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ecg-cloud-sync", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for command in (run, status, quarantine):
+    for command in (run, status, quarantine, renew, escrow):
         subparser = commands.add_parser(command.__name__, help=command.__doc__)
         subparser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
         subparser.set_defaults(command=command, perform=None)
+        if command is renew:
+            subparser.add_argument("--template", default=ENROLMENT_TEMPLATE)
+            ask = subparser.add_mutually_exclusive_group()
+            ask.add_argument("--due", action="store_true", help="only tell whether it is: exit 0")
+            ask.add_argument("--now", action="store_true", help="whether it is due or not")
         if command is status:
             subparser.add_argument("--json", action="store_true", help="for a program to read")
         if command is quarantine:
             subparser.add_argument("action", choices=("list", "retry", "drop"))
             subparser.add_argument("ids", nargs="*", metavar="ID", help="as `list` names them")
             subparser.add_argument("--all", action="store_true", help="all that were set aside")
-    add_commands(commands)
+    add_provision(commands)
     return parser
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Engine, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from cloud_sync.notice import AlarmWords
-from cloud_sync.schema import alarm_road, settled
+from cloud_sync.schema import alarm_road, redatings, settled
 
 FRESH_S = 600.0  # an older alarm calls nobody by itself: it stands in a digest
 KEPT_S = 30 * 86_400.0  # longer than a page shows an alarm
@@ -50,6 +50,15 @@ class AlarmRoad:
                 .where(here, alarm_road.c.in_cloud_s.is_(None))
                 .values(in_cloud_s=delivered.scalar_subquery())
             )
+
+    def redate(self, correction: str, message_ids: Sequence[str], shift_s: float) -> None:
+        """These alarms began so much later; a correction that was taken before changes nothing."""
+        here = alarm_road.c.message_id.in_(message_ids)
+        with self._engine.begin() as connection:
+            taken = insert(redatings).on_conflict_do_nothing().values(message_id=correction)
+            if connection.execute(taken).rowcount:
+                moved = {"onset_s": alarm_road.c.onset_s + shift_s}
+                connection.execute(update(alarm_road).where(here).values(moved))
 
     def notified(self, message_ids: Iterable[str], by: NotifiedBy, at_s: float) -> None:
         """A person was called; the first call counts."""

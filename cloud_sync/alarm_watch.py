@@ -21,6 +21,7 @@ ACKNOWLEDGED_WITHIN_S = 15.0  # then a fresh alarm goes to SNS directly
 DIGEST_INTERVAL_S = 600.0  # at most one digest in this time
 TIDY_INTERVAL_S = 3600.0
 PAGE_ROWS = 200
+REDATE = "redate"  # the kind of row that corrects the times of others (docs/cloud.md)
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class AlarmWatch:
         self._seen = version
 
     def _note(self, rows: Iterable[OutboxRow]) -> None:
+        rows = list(rows)
         oldest_s = self._unix_time() - KEPT_S
         alarms = [
             words
@@ -103,6 +105,9 @@ class AlarmWatch:
             if row.created_s >= oldest_s and (words := _words_of(row)) is not None
         ]
         self._road.note(alarms)
+        for row in rows:
+            if row.kind == REDATE:
+                self._road.redate(row.message_id, *_redating_of(row))
         for alarm in self._road.to_call(self._unix_time()):
             self._waiting.setdefault(alarm.message_id, (alarm, self._monotonic()))
 
@@ -145,6 +150,15 @@ class AlarmWatch:
         if self._monotonic() >= self._tidy_at_s:
             self._tidy_at_s = self._monotonic() + TIDY_INTERVAL_S
             self._road.forget_old(self._unix_time())
+
+
+def _redating_of(row: OutboxRow) -> tuple[list[str], float]:
+    """The messages whose times are wrong, and by how much; none where the row does not say it."""
+    try:
+        payload = json.loads(row.payload)
+        return list(payload["of"]), float(payload["shift_s"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return [], 0.0
 
 
 def _words_of(row: OutboxRow) -> tuple[AlarmWords, bool] | None:

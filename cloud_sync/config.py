@@ -18,6 +18,7 @@ KEEP_ALIVE_S = (30, 1200)  # what AWS IoT Core honours; other brokers take it to
 PORTS = (1, 65535)
 BYTES_A_DAY = (1_000_000, 2**40)  # below a megabyte a day the handshakes alone would not fit
 TOPIC_ARN = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}")
+KEY_ARN = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]{1,64}")
 DEFAULT_OUTBOX = "/var/lib/ecg-gateway/gateway.sqlite3"
 DEFAULT_STATE_DIRECTORY = "/var/lib/ecg-cloud-sync"
 
@@ -78,11 +79,21 @@ class NoticeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EscrowConfig:
+    """[escrow]: the KMS key that seals root keys in Parameter Store."""
+
+    key_arn: str
+    region: str
+    endpoint: str  # of Systems Manager, an URL
+
+
+@dataclass(frozen=True, slots=True)
 class CloudSyncConfig:
     gateway_id: str
     provider: Provider
     mqtt: MqttConfig
     notices: NoticeConfig | None
+    escrow: EscrowConfig | None
     link: LinkPolicy
     waveforms: WaveformPolicy
     outbox: Path  # the gateway's database
@@ -101,7 +112,7 @@ def load_config(path: Path) -> CloudSyncConfig:
 
 
 def _cloud_sync(section: Section) -> CloudSyncConfig:
-    tables = ["mqtt", "notices", "link", "waveforms"]
+    tables = ["mqtt", "notices", "escrow", "link", "waveforms"]
     section.only(["gateway_id", "provider", "outbox", "state_directory", *tables])
     gateway_id = section.text("gateway_id")
     if not GATEWAY_ID.fullmatch(gateway_id):
@@ -112,6 +123,7 @@ def _cloud_sync(section: Section) -> CloudSyncConfig:
         provider,
         _mqtt(section.section("mqtt"), provider),
         _notices(section.section("notices"), provider) if section.given("notices") else None,
+        _escrow(section.section("escrow")) if section.given("escrow") else None,
         _link(section.section("link")),
         _waveforms(section.section("waveforms")),
         Path(section.text("outbox", DEFAULT_OUTBOX)),
@@ -165,17 +177,30 @@ def _notices(section: Section, provider: Provider) -> NoticeConfig:
     if not TOPIC_ARN.fullmatch(topic_arn):
         raise ConfigError(f'notices.topic_arn = "{topic_arn}" must be arn:aws:sns:REGION:ID:NAME')
     region = section.text("region", topic_arn.split(":")[3])
-    endpoint = section.text("endpoint", f"https://sns.{region}.amazonaws.com")
-    url = urlsplit(endpoint)
-    if url.scheme != "https" and not is_loopback(url.hostname or ""):
-        raise ConfigError(f'notices.endpoint = "{endpoint}" must begin with https://')
     return NoticeConfig(
         region,
         topic_arn,
-        endpoint,
+        _endpoint(section, f"https://sns.{region}.amazonaws.com"),
         section.text("credentials_endpoint"),
         section.text("role_alias"),
     )
+
+
+def _escrow(section: Section) -> EscrowConfig:
+    section.only(["key_arn", "endpoint"])
+    key_arn = section.text("key_arn")
+    if not KEY_ARN.fullmatch(key_arn):
+        raise ConfigError(f'escrow.key_arn = "{key_arn}" must be arn:aws:kms:REGION:ID:key/UUID')
+    region = key_arn.split(":")[3]
+    return EscrowConfig(key_arn, region, _endpoint(section, f"https://ssm.{region}.amazonaws.com"))
+
+
+def _endpoint(section: Section, default: str) -> str:
+    endpoint = section.text("endpoint", default)
+    url = urlsplit(endpoint)
+    if url.scheme != "https" and not is_loopback(url.hostname or ""):
+        raise ConfigError(f'{section.at("endpoint")} = "{endpoint}" must begin with https://')
+    return endpoint
 
 
 def _link(section: Section) -> LinkPolicy:

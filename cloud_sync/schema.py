@@ -57,6 +57,14 @@ alarm_road = Table(
     sqlite_with_rowid=False,
 )
 
+# Corrections of alarms' times that alarm_road has taken.
+redatings = Table(
+    "redatings",
+    metadata,
+    Column("message_id", String, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 waveform_jobs = Table(
     "waveform_jobs",
     metadata,

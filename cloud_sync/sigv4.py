@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 for one POST of a form: all that publishing to SNS needs.
+"""AWS Signature Version 4 for one POST: all that SNS and Parameter Store need of us.
 
 Signing is four HMACs over a few lines. botocore would do it too, at 25 MB on the SD card, some
 20 MB of memory and a second of a Pi's start-up; a test holds this to botocore's signature.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 FORM = "application/x-www-form-urlencoded; charset=utf-8"
+AMZ_JSON = "application/x-amz-json-1.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +30,29 @@ class Credentials:
 
 
 def signed_headers(
-    credentials: Credentials, region: str, service: str, host: str, body: bytes, at_s: float
+    credentials: Credentials,
+    region: str,
+    service: str,
+    host: str,
+    body: bytes,
+    at_s: float,
+    *,
+    content_type: str = FORM,
+    target: str | None = None,
 ) -> dict[str, str]:
-    """The headers of `POST /` that carry the signature; `at_s` is Unix time."""
+    """The headers of `POST /` that carry the signature; `at_s` is Unix time.
+
+    `target` names the action where the body does not.
+    """
     moment = datetime.datetime.fromtimestamp(at_s, datetime.UTC)
     headers = {
-        "content-type": FORM,
+        "content-type": content_type,
         "host": host,
         "x-amz-date": moment.strftime("%Y%m%dT%H%M%SZ"),
         "x-amz-security-token": credentials.session_token,
     }
+    if target is not None:
+        headers["x-amz-target"] = target
     names = ";".join(headers)  # they stand in alphabetical order, as the rule wants
     lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
     request = f"POST\n/\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"

@@ -74,6 +74,7 @@ COMMANDS: dict[str, tuple[str, Build]] = {
     ),
     "pair": ("pair a sensor by the text of its label's QR code", _of("pair")),
     "label": ("make the QR code with a sensor's pairing secret", _of("label")),
+    "keys": ("print the sensors' root keys, for a pipe into their escrow", _of("keys")),
     "sensors": (
         "list the running gateway's sensors; rotate-key, retire, update",
         _of("ward_commands", "add_sensors"),

@@ -78,6 +78,11 @@ class _Condition:
     def clear(self) -> None:
         self._since_s = None
 
+    def shift(self, seconds: float) -> None:
+        self._last_s += seconds
+        if self._since_s is not None:
+            self._since_s += seconds
+
     @property
     def onset_s(self) -> float | None:
         """Since when, if it has lasted long enough to count."""
@@ -220,6 +225,21 @@ class AlarmBook:
         self._watched = True
         self._heard_s = at_s
 
+    def shift(self, seconds: float) -> None:
+        """The axis was wrong by so much: everything that is open lies there from now on."""
+        self._open = {kind: _shifted(alarm, seconds) for kind, alarm in self._open.items()}
+        self._holding = {
+            kind: replace(begun, onset_s=begun.onset_s + seconds)
+            for kind, begun in self._holding.items()
+        }
+        self._fading = {kind: ended_s + seconds for kind, ended_s in self._fading.items()}
+        self._lead_off.shift(seconds)
+        self._poor_signal.shift(seconds)
+        self._paused_from_s += seconds
+        self._paused_until_s += seconds
+        if self._heard_s is not None:
+            self._heard_s += seconds
+
     def settle(self, open_kinds: Collection[RhythmKind], at_s: float) -> list[Alarm]:
         """After a restart: over is what the analysis, taken up or begun anew, has not open."""
         holding = {ALARM_OF[kind] for kind in open_kinds if kind in ALARM_OF}
@@ -307,3 +327,9 @@ class AlarmBook:
         else:
             self._open[alarm.kind] = alarm
         return alarm
+
+
+def _shifted(alarm: Alarm, seconds: float) -> Alarm:
+    times = ("onset_s", "raised_s", "ended_s", "acknowledged_s", "escalated_s")
+    known = {name: time for name in times if (time := getattr(alarm, name)) is not None}
+    return replace(alarm, **{name: time + seconds for name, time in known.items()})

@@ -23,7 +23,7 @@ from gateway.messages import (
 from gateway.radio.message_codec import SensorStatus, StatusFlags
 from gateway.sensor_channel import LiveSignal
 from gateway.store.answers import Bed
-from gateway.store.entries import AlarmChanged, Entry
+from gateway.store.entries import AlarmChanged, AlarmRedated, Entry
 from gateway.wall_clock import SessionClock
 
 GATEWAY_FAULTS = (
@@ -50,6 +50,7 @@ class Bedside:
         self._record = record
         self._live_view = live_view
         self._book = AlarmBook(limits, open_alarms)
+        self._session: SessionId | None = None  # that the bed's sensor was last heard in
         self.house_limits = limits
         self.bed = bed
         if bed.state is BedState.MONITORING:
@@ -88,6 +89,7 @@ class Bedside:
         if self.bed.state is BedState.VACANT:
             return
         findings, clock = signal.findings, signal.clock
+        self._session = signal.session
         changed = self._book.hear(now_s)
         for event in findings.events:
             changed += self._push_event(event, clock)
@@ -98,12 +100,14 @@ class Bedside:
 
     def resume(
         self,
+        session: SessionId,
         events: Iterable[RhythmEvent],
         open_kinds: frozenset[RhythmKind],
         clock: SessionClock,
         now_s: float,
     ) -> None:
         """After a restart: what the replay left open is an alarm, what it has not open is none."""
+        self._session = session
         changed = [alarm for event in events for alarm in self._push_event(event, clock)]
         changed += self._book.settle(open_kinds, now_s)
         self._report(changed, None, now_s)
@@ -111,6 +115,13 @@ class Bedside:
     def late(self, event: RhythmEvent, onset_s: float, now_s: float) -> None:
         """A finding in signal that came late: one notice, no live alarm."""
         self._report(self._book.notice_late(event.kind, onset_s, now_s), None, now_s)
+
+    def clock_stepped(self, step_s: float, now_s: float) -> None:
+        """The gateway's clock was wrong by so much until now."""
+        for alarm in self.open_alarms:
+            self._record(AlarmRedated(self.bed.id, alarm.kind, alarm.onset_s, step_s))
+        self._book.shift(step_s)
+        self._live_view.alarms(self._id, self._book.open_alarms, now_s)
 
     def tick(self, faults: Collection[AlarmKind], now_s: float) -> None:
         """Once a second: what time alone brings, and the gateway's own `faults`."""
@@ -167,7 +178,7 @@ class Bedside:
     def _report(self, changed: Iterable[Alarm], session: SessionId | None, now_s: float) -> None:
         changed = list(changed)
         for alarm in changed:
-            self._record(AlarmChanged(self.bed.id, alarm, session))
+            self._record(AlarmChanged(self.bed.id, alarm, session, self._session))
         if changed:
             self._live_view.alarms(self._id, self._book.open_alarms, now_s)
 

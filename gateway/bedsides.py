@@ -84,6 +84,11 @@ class Bedsides:
         if onset_s >= stay.admitted_s:
             bed.late(event, onset_s, self._now())
 
+    def clock_stepped(self, step_s: float) -> None:
+        """The gateway's clock was wrong by so much until now."""
+        for bed in self:
+            bed.clock_stepped(step_s, self._now())
+
     def tick(self, faults: Collection[AlarmKind]) -> None:
         """Once a second: what time alone brings, and the gateway's own `faults`."""
         for bed in self:

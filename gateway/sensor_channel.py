@@ -60,6 +60,7 @@ from gateway.store.reader import Reader
 from gateway.track import Track, begun_us, frames_of
 from gateway.wall_clock import SessionClock
 
+LEAST_WRONG_S = 1.0  # a minute begins on a second; an unset clock may be right by its battery
 MAX_TRACKS = 8  # sessions of one sensor that send at a time: one live, a few backlogs
 
 
@@ -106,6 +107,7 @@ class SensorChannel:
         self.gaps = 0
         self.beats = 0
         self.last_frame_s: float | None = None
+        self._redated_s = 0.0
 
     @property
     def live_session(self) -> SessionId | None:
@@ -219,6 +221,18 @@ class SensorChannel:
             self._analysis.change_limits(limits)
             self.save()
 
+    def clock_stepped(self, step_s: float) -> None:
+        """The gateway's clock, which nobody had set, was put forward by so much."""
+        for track in self._tracks.values():
+            if track.clock_unsynced:
+                track.clock.shift(step_s)
+                self._date_anew(track)
+
+    def take_redating(self) -> float:
+        """By how much the live session's times were found wrong since the last question."""
+        redated_s, self._redated_s = self._redated_s, 0.0
+        return redated_s
+
     def finish(self) -> None:
         """No more will be heard of the sensor: what is live is over."""
         if self._live is not None and self._analysis is not None:
@@ -234,16 +248,32 @@ class SensorChannel:
         """A live frame tells the time; when somebody sets the clock, what came before does not."""
         corrected = track.clock_unsynced and self._parts.clock_is_set()
         if corrected:
-            track.clock_unsynced = False
             track.clock.forget()
         track.clock.push(end, received_s)
         if corrected:
-            self._record_time(track)
+            self._date_anew(track)
 
-    def _record_time(self, track: Track) -> None:
-        fit = track.clock.fit()
+    def _date_anew(self, track: Track) -> None:
+        """From here on rows are dated by a clock that is set.
+
+        The checkpoint keeps a restart from finding minutes again that were told by the old date.
+        """
+        if track is self._live and self.storing:
+            self.save()
+        dated_s, right_s = track.wall_offset_s, track.clock.fit().start_s
+        wrong_by_s = 0.0
+        if dated_s is not None and abs(right_s - dated_s) >= LEAST_WRONG_S:
+            wrong_by_s = right_s - dated_s
+            track.wall_offset_s = dated_s + wrong_by_s
+        track.clock_unsynced = False
+        self._record_time(track, wrong_by_s)
+        if track is self._live:
+            self._redated_s = wrong_by_s
+
+    def _record_time(self, track: Track, wrong_by_s: float = 0.0) -> None:
+        fit, unsynced = track.clock.fit(), track.clock_unsynced
         self._parts.record(
-            SessionTimed(track.session, fit.start_s, fit.error_s, track.clock_unsynced)
+            SessionTimed(track.session, fit.start_s, fit.error_s, unsynced, wrong_by_s)
         )
 
     # Sessions and their order.

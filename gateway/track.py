@@ -22,7 +22,9 @@ class Track:
         self.unstored = SequenceRanges()  # analysed while the store had no room
         self.unstored_from: int | None = None  # where the journal stops, until there is room again
         self.begun_us = 0.0  # device time of sample 0
-        self.wall_offset_s = stored.wall_offset_s  # as rows are dated; fixed, so replay agrees
+        self.wall_offset_s = (
+            stored.wall_offset_s
+        )  # as rows are dated; so replay agrees, it moves but once
         self.clock = SessionClock(stored.sample_rate_hz)
         self.clock.push(0, stored.start_s or stored.first_received_s)
         self.clock_unsynced = stored.clock_unsynced

@@ -30,6 +30,12 @@ class SessionClock:
         """A live frame that ends before sample `end` came at `received_s`."""
         self._arrivals.append((end, received_s - end / self._sample_rate_hz))
 
+    def shift(self, seconds: float) -> None:
+        """The gateway's clock was set forward by so much: what came before was that much later."""
+        arrivals = [(end, start_s + seconds) for end, start_s in self._arrivals]
+        self._arrivals.clear()
+        self._arrivals.extend(arrivals)
+
     def forget(self) -> None:
         """The gateway's clock was set: what came before was dated by another one."""
         self._arrivals.clear()

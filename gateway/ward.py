@@ -44,6 +44,7 @@ from gateway.watchdog import Heartbeats
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0  # what time alone brings is judged once a second
+CLOCK_STEP_S = 2.0  # beyond what a clock is slewed, or this loop delayed, between two looks
 STAGE = "ward"  # its heartbeat's name
 SILENCE_S = 15.0  # an event loop that does not turn for so long serves nobody
 
@@ -101,6 +102,8 @@ class Ward:
         self._late = LateAnalysis(parts, self.beds.late, self._give_up)
         self._graces: dict[DeviceId, asyncio.TimerHandle] = {}
         self._admitted: set[DeviceId] = set()  # to beds of their own
+        self._clock_offset_s: float | None = None  # wall clock beside the monotonic one
+        self._clock_set = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: asyncio.Queue[BaseException] = asyncio.Queue()
         self.pairings = PairingDesk(parts.keys.keyring, self._paired, self._spawn)
@@ -120,7 +123,13 @@ class Ward:
                 continue
             bed = self.beds.of(channel.device_id)
             if bed is not None and channel.clock is not None:
-                bed.resume(open_events(found), channel.open_kinds, channel.clock, self._now())
+                bed.resume(
+                    stored.session,
+                    open_events(found),
+                    channel.open_kinds,
+                    channel.clock,
+                    self._now(),
+                )
             self._late.look(channel, stored.session)
 
     async def run(self) -> None:
@@ -204,11 +213,13 @@ class Ward:
             frame, generation = self._parts.keys.open(sealed)
             channel = self._channel(frame.session.device_id)
             channel.storing = self._recorder.has_room
+            self._watch_clock()
             now_s = self._now()
             signals = channel.take(frame, generation, now_s, _monotonic_s())
         except FrameRefused as refused:
             self._counters.add("ecg_frames_refused_total", reason=refused.reason)
             return
+        self._redate(channel, now_s)
         self._deliver(channel, signals, now_s)
         if channel.live_session is not None:
             self._talks.follow(link, channel.live_session)
@@ -237,6 +248,25 @@ class Ward:
         channel.storing = self._recorder.has_room
         self._deliver(channel, channel.tick(now_s, _monotonic_s()), now_s)
         self._await_grace(channel)
+
+    def _redate(self, channel: SensorChannel, now_s: float) -> None:
+        """The clock was set while no gateway ran: what its bed has open was dated before."""
+        redated_s, bed = channel.take_redating(), self.beds.of(channel.device_id)
+        if redated_s and bed is not None:
+            bed.clock_stepped(redated_s, now_s)
+
+    def _watch_clock(self) -> None:
+        """When somebody sets a clock that was not, all that is open moves with it, once."""
+        offset_s = self._now() - _monotonic_s()
+        step_s = 0.0 if self._clock_offset_s is None else offset_s - self._clock_offset_s
+        self._clock_offset_s = offset_s
+        if abs(step_s) >= CLOCK_STEP_S and not self._clock_set:
+            self._clock_set = True
+            for channel in self._channels.values():
+                channel.clock_stepped(step_s)
+                channel.take_redating()
+            self.beds.clock_stepped(step_s)
+        self._clock_set = self._clock_set or self._parts.clock_is_set()
 
     # What sensors say.
 
@@ -339,6 +369,7 @@ class Ward:
         while True:
             await asyncio.sleep(TICK_S)
             self._heartbeats.beat(STAGE)
+            self._watch_clock()
             health = self._recorder.health
             if not health.running:
                 raise RuntimeError("the recorder has ended")

@@ -9,6 +9,7 @@ from typing import NewType
 
 from gateway.messages import (
     Alarm,
+    AlarmKind,
     Beat,
     DeviceId,
     FrameSequence,
@@ -38,13 +39,15 @@ class SessionStarted:
 class SessionTimed:
     """The newest estimate of when sample 0 was taken, in Unix seconds, and its error.
 
-    `clock_unsynced`: by a clock that nobody had set; a later entry corrects it.
+    `clock_unsynced`: by a clock that nobody had set. The first later entry without it says by how
+    much the session's minutes and alarms are `wrong_by_s`; they are dated anew.
     """
 
     session: SessionId
     wall_fit_s: float
     wall_error_s: float
     clock_unsynced: bool
+    wrong_by_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +108,25 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class AlarmChanged:
-    """A new or changed alarm of a bed; `session` is None where no signal stands behind it."""
+    """A new or changed alarm of a bed; `session` is None where no signal stands behind it.
+
+    `dated_by` is the session that the bed's sensor was in: if its clock is found wrong, so is this.
+    """
 
     bed: BedId
     alarm: Alarm
     session: SessionId | None = None
+    dated_by: SessionId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRedated:
+    """An open alarm whose times were of an unset clock; what is told of it next is dated anew."""
+
+    bed: BedId
+    kind: AlarmKind
+    onset_s: float  # by which it is known until now
+    shift_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +262,7 @@ Entry = (
     | Found
     | Checkpoint
     | AlarmChanged
+    | AlarmRedated
     | MinuteSummary
     | SecurityEvent
     | OutboxDelivered

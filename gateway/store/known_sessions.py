@@ -32,6 +32,7 @@ class KnownSession:
     wall_offset_s: float | None
     received: SequenceRanges
     stored_ranges: dict[int, int]  # first → last, as the table has them
+    clock_unsynced: bool
 
     def time_of(self, sample: int, otherwise_s: float) -> float:
         """Unix seconds of a sample; `otherwise_s` where the session's start is not known."""
@@ -111,5 +112,10 @@ def _read_session(connection: Connection, session: SessionId) -> KnownSession:
         )
     )
     return KnownSession(
-        row.id, row.sample_rate_hz, row.wall_offset_s, SequenceRanges(ranges), dict(ranges)
+        row.id,
+        row.sample_rate_hz,
+        row.wall_offset_s,
+        SequenceRanges(ranges),
+        dict(ranges),
+        bool(row.clock_unsynced),
     )

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import quote
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.sqlite import insert as upsert
 
 from gateway.store.reader_engine import reader_engine
-from gateway.store.schema import outbox
+from gateway.store.schema import installation, outbox
 
 PAYLOAD_VERSION = 1
 PRUNED_AT_ONCE = 500  # rows of one short transaction of the recorder
@@ -31,6 +32,8 @@ _DELIVERED = """
     SELECT message_id FROM cloud.settled CROSS JOIN main.outbox USING (message_id)
     WHERE outcome IN ('delivered', 'dropped') LIMIT ?
 """  # CROSS: from the settled ones, which are few; after a week offline the outbox is long
+
+_INSERT = upsert(outbox).on_conflict_do_nothing()
 
 JsonValue: TypeAlias = "str | int | float | bool | Mapping[str, JsonValue] | None"
 
@@ -76,6 +79,25 @@ def outbox_values(
         "message_id": outbox_hash(f"{store_uuid} {kind} {_json(words)}"),
         "payload": _json({**words, **(beside or {})}),
     }
+
+
+def send_to_cloud(
+    connection: Connection,
+    lane: Lane,
+    kind: str,
+    created_s: float,
+    facts: Mapping[str, JsonValue],
+    beside: Mapping[str, JsonValue] | None = None,
+) -> str:
+    """Put the message into the outbox, unless it is there; gives its id."""
+    values = outbox_values(lane, kind, store_uuid(connection), created_s, facts, beside)
+    connection.execute(_INSERT, values)
+    return str(values["message_id"])
+
+
+def store_uuid(connection: Connection) -> str:
+    uuid: str = connection.scalars(select(installation.c.uuid)).one()
+    return uuid
 
 
 def outbox_hash(words: str) -> str:

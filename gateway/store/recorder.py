@@ -25,6 +25,7 @@ from gateway.session import MAX_WAITING_FRAMES
 from gateway.store.database import writer_engine
 from gateway.store.entries import (
     AlarmChanged,
+    AlarmRedated,
     BedCommand,
     BedCommandRefused,
     Entry,
@@ -72,7 +73,7 @@ class _Queued:
 
     @property
     def is_urgent(self) -> bool:
-        return self.answer is not None or isinstance(self.entry, AlarmChanged)
+        return self.answer is not None or isinstance(self.entry, AlarmChanged | AlarmRedated)
 
     def drop(self) -> None:
         if self.answer is not None:
@@ -242,7 +243,7 @@ class Recorder:
             if self._writer.has_waiting and not self._may_wait():
                 self._index()
             more = self._writer.remove_old(self._config) | self._prune_outbox()
-            more |= self._writer.salvage()
+            more |= self._writer.salvage() | self._writer.redate()
         except (OperationalError, OSError) as error:
             more = False
             with self._changed:

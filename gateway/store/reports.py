@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from gateway.messages import (
@@ -23,12 +24,11 @@ from gateway.store.entries import (
     SecurityEvent,
     StayId,
 )
-from gateway.store.outbox import JsonValue, Lane, outbox_hash, outbox_values
+from gateway.store.outbox import JsonValue, Lane, outbox_hash, send_to_cloud, store_uuid
 from gateway.store.schema import (
     alarms,
     beats,
     beds,
-    installation,
     models,
     outbox,
     security_events,
@@ -42,7 +42,6 @@ MAX_SECURITY_EVENTS = 10_000  # whoever floods the radio must not fill the disk
 STRIP_S = 10.0  # a rhythm strip: what a person wants to see of an alarm
 _ONLY_TOLD = ("beats_by_class", "quality", "lead_off_s", "first_sequence", "last_sequence")
 
-_INSERT_OUTBOX = upsert(outbox).on_conflict_do_nothing()
 _REPLACE_SUMMARY = insert(summaries).prefix_with("OR REPLACE")
 _upsert_alarm = upsert(alarms)
 _UPSERT_ALARM = _upsert_alarm.on_conflict_do_update(
@@ -55,9 +54,16 @@ _UPSERT_ALARM = _upsert_alarm.on_conflict_do_update(
 
 
 def report_alarm(
-    connection: Connection, entry: AlarmChanged, session_row_id: int | None, now_s: float
+    connection: Connection,
+    entry: AlarmChanged,
+    session_row_id: int | None,
+    unsynced_row_id: int | None,
+    now_s: float,
 ) -> None:
-    """Write the alarm as it now stands and tell the cloud, unless it stands so already."""
+    """Write the alarm as it now stands and tell the cloud, unless it stands so already.
+
+    `unsynced_row_id` is the session by whose clock it is dated, while nobody has set that.
+    """
     alarm = asdict(entry.alarm)
     stay_id = stay_of_bed(connection, entry.bed, entry.alarm.onset_s)
     keys = {"bed_id": entry.bed, "stay_id": stay_id, "session_id": session_row_id}
@@ -66,14 +72,19 @@ def report_alarm(
     alarm["alarm"] = alarm.pop("kind")  # the envelope says `kind` of the message itself
     facts = {"bed": bed, "stay_admitted_s": _admitted_s(connection, stay_id), **alarm}
     beside: dict[str, JsonValue] = {
-        "alarm_id": outbox_hash(
-            f"{_store_uuid(connection)} {bed} {alarm['alarm']} {entry.alarm.onset_s!r}"
-        ),
+        "alarm_id": alarm_id_of(connection, str(bed), entry.alarm.kind.value, entry.alarm.onset_s),
         "notify": _calls_a_person(entry.alarm),
         "model": _model_of(connection, session_row_id),
         "strip": _strip(connection, session_row_id, entry.alarm),
     }
-    _send(connection, Lane.ALARM, "alarm", now_s, facts, entry.session, beside)
+    message_id = _send(connection, Lane.ALARM, "alarm", now_s, facts, entry.session, beside)
+    if unsynced_row_id is not None:
+        _note_unsynced(connection, entry, unsynced_row_id, message_id)
+
+
+def alarm_id_of(connection: Connection, bed: str, kind: str, onset_s: float) -> str:
+    """The alarm's name, the same in each of its messages."""
+    return outbox_hash(f"{store_uuid(connection)} {bed} {kind} {onset_s!r}")
 
 
 def report_summary(
@@ -81,6 +92,7 @@ def report_summary(
     entry: MinuteSummary,
     session_row_id: int,
     stay_id: StayId | None,
+    unsynced: bool,
     now_s: float,
 ) -> None:
     """Write the minute; the cloud is told only of a patient's minute, not of an idle sensor's."""
@@ -88,18 +100,20 @@ def report_summary(
     del minute["session"]
     told = {name: minute.pop(name) for name in _ONLY_TOLD}
     keys = {"session_id": session_row_id, "stay_id": stay_id}
-    connection.execute(_REPLACE_SUMMARY, {**keys, **minute})
-    if stay_id is None:
-        return
-    stay = connection.execute(
-        select(beds.c.name, stays.c.admitted_s)
-        .join(stays, stays.c.bed_id == beds.c.id)
-        .where(stays.c.id == stay_id)
-    ).one()
-    facts = {"bed": stay.name, "stay_admitted_s": stay.admitted_s, **minute}
-    burden = 100 * entry.abnormal_beats / entry.beats if entry.beats else None
-    told["abnormal_burden_percent"] = burden
-    _send(connection, Lane.SUMMARY, "summary", now_s, facts, entry.session, told)
+    messages = []
+    if stay_id is not None:
+        stay = connection.execute(
+            select(beds.c.name, stays.c.admitted_s)
+            .join(stays, stays.c.bed_id == beds.c.id)
+            .where(stays.c.id == stay_id)
+        ).one()
+        facts = {"bed": stay.name, "stay_admitted_s": stay.admitted_s, **minute}
+        burden = 100 * entry.abnormal_beats / entry.beats if entry.beats else None
+        told["abnormal_burden_percent"] = burden
+        message_id = _send(connection, Lane.SUMMARY, "summary", now_s, facts, entry.session, told)
+        messages.append(message_id)
+    told_unsynced = json.dumps(messages) if unsynced else None
+    connection.execute(_REPLACE_SUMMARY, {**keys, **minute, "told_unsynced": told_unsynced})
 
 
 def note_security_event(connection: Connection, entry: SecurityEvent) -> None:
@@ -127,20 +141,25 @@ def _send(
     facts: dict[str, JsonValue],
     session: SessionId | None,
     beside: dict[str, JsonValue],
-) -> None:
+) -> str:
     source = {
         "device": None if session is None else device_name(session.device_id),
         "boot_id": None if session is None else session.boot_id,
         "salt": None if session is None else session.salt.hex(),
     }
-    uuid = _store_uuid(connection)
-    values = outbox_values(lane, kind, uuid, now_s, {**source, **facts}, beside)
-    connection.execute(_INSERT_OUTBOX, values)
+    return send_to_cloud(connection, lane, kind, now_s, {**source, **facts}, beside)
 
 
-def _store_uuid(connection: Connection) -> str:
-    uuid: str = connection.scalars(select(installation.c.uuid)).one()
-    return uuid
+def _note_unsynced(
+    connection: Connection, entry: AlarmChanged, unsynced_row_id: int, message_id: str
+) -> None:
+    told = func.json_insert(func.coalesce(alarms.c.told_unsynced, "[]"), "$[#]", message_id)
+    connection.execute(
+        update(alarms)
+        .where(alarms.c.bed_id == entry.bed, alarms.c.kind == entry.alarm.kind.value)
+        .where(alarms.c.onset_s == entry.alarm.onset_s)
+        .values(dated_by=unsynced_row_id, told_unsynced=told)
+    )
 
 
 def _calls_a_person(alarm: Alarm) -> bool:

@@ -74,7 +74,7 @@ def remove_oldest_file(files: FrameFiles) -> bool:
     present = files.files()
     if len(present) < 2:
         return False
-    files.path(present[0].number).unlink(missing_ok=True)
+    files.remove(present[0].number)
     return True
 
 
@@ -88,8 +88,11 @@ def _remove_due_file(
         config.waveform_gigabytes * BYTES_PER_GIGABYTE
     )
     crowded = shutil.disk_usage(files.folder).free < LEAST_FREE_BYTES
-    if too_many or crowded or _newest_s(connection, files, present[1].number) < before_s:
+    if crowded:
         return remove_oldest_file(files)
+    if too_many or _newest_s(connection, files, present[1].number) < before_s:
+        files.set_by(present[0].number)
+        return True
     return False
 
 

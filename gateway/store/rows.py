@@ -14,6 +14,7 @@ from gateway.messages import SAMPLES_PER_FRAME, Beat, RhythmEvent, SessionId
 from gateway.store.beds import SensorStays, apply_bed_command, note_sensor
 from gateway.store.entries import (
     AlarmChanged,
+    AlarmRedated,
     BedCommand,
     BedCommandRefused,
     Checkpoint,
@@ -34,6 +35,7 @@ from gateway.store.entries import (
 from gateway.store.frame_files import Place
 from gateway.store.known_models import KnownModels
 from gateway.store.known_sessions import KnownSession, KnownSessions
+from gateway.store.redating import clock_known, redate_open_alarm
 from gateway.store.reports import (
     note_security_event,
     remove_delivered,
@@ -117,6 +119,8 @@ class Transaction:
                 self._late_stretch(stretch)
             case AlarmChanged() as alarm:
                 self._alarm(alarm)
+            case AlarmRedated() as redated:
+                redate_open_alarm(self._connection, redated, self._now_s)
             case MinuteSummary() as summary:
                 self._summary(summary)
             case SecurityEvent() as event:
@@ -205,7 +209,10 @@ class Transaction:
         known = self._session(entry.session)
         change = update(sessions).where(sessions.c.id == known.row_id)
         match entry:
-            case SessionTimed(_, fit_s, error_s, unsynced):
+            case SessionTimed(_, fit_s, error_s, unsynced, _):
+                if known.clock_unsynced and not unsynced:
+                    self._clock_known(known, entry)
+                known.clock_unsynced = unsynced
                 timed = {"wall_fit_s": fit_s, "wall_error_s": error_s}
                 self._connection.execute(change.values(**timed, clock_unsynced=int(unsynced)))
             case SessionFinished():
@@ -214,14 +221,24 @@ class Transaction:
                     delete(checkpoints).where(checkpoints.c.session_id == known.row_id)
                 )
 
+    def _clock_known(self, known: KnownSession, entry: SessionTimed) -> None:
+        clock_known(self._connection, known.row_id, entry)
+        if known.wall_offset_s is not None:
+            known.wall_offset_s += entry.wrong_by_s
+        self._stays.forget()
+
     def _alarm(self, entry: AlarmChanged) -> None:
         row_id = None if entry.session is None else self._session(entry.session).row_id
-        report_alarm(self._connection, entry, row_id, self._now_s)
+        dated_by = entry.session or entry.dated_by
+        clock = None if dated_by is None else self._session(dated_by)
+        unsynced = clock.row_id if clock is not None and clock.clock_unsynced else None
+        report_alarm(self._connection, entry, row_id, unsynced, self._now_s)
 
     def _summary(self, entry: MinuteSummary) -> None:
-        row_id = self._session(entry.session).row_id
+        known = self._session(entry.session)
         stay_id = self._stays.at(self._connection, entry.session.device_id, entry.minute_s)
-        report_summary(self._connection, entry, row_id, stay_id, self._now_s)
+        unsynced = known.clock_unsynced
+        report_summary(self._connection, entry, known.row_id, stay_id, unsynced, self._now_s)
 
     def _bed_command(self, order: int, command: BedCommand) -> None:
         try:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-SCHEMA_REVISION = "0006"
+SCHEMA_REVISION = "0007"
 
 metadata = MetaData()
 
@@ -103,6 +103,7 @@ sessions = _table(
     Column("wall_fit_s", REAL),  # of sample 0, as the newest frames tell; NULL: not known
     Column("wall_error_s", REAL),
     _flag("clock_unsynced"),  # the gateway's clock was not set when this session was dated
+    Column("redate_s", REAL),  # by how much its unsynced rows are wrong; NULL: none is known to be
     UniqueConstraint("device_id", "boot_id", "salt"),
 )
 
@@ -220,8 +221,11 @@ alarms = _table(
     Column("acknowledged_s", REAL),
     Column("escalated_s", REAL),
     Column("confidence", REAL),
+    Column("dated_by", Integer),  # the session by whose unset clock it was dated
+    Column("told_unsynced", Text),  # JSON: the messages that told of it while that was so
     UniqueConstraint("bed_id", "kind", "onset_s"),
 )
+Index("unsynced_alarms", alarms.c.dated_by, sqlite_where=alarms.c.told_unsynced.is_not(None))
 
 summaries = _table(
     "summaries",
@@ -236,8 +240,11 @@ summaries = _table(
     Column("usable_s", REAL, nullable=False),
     Column("gap_s", REAL, nullable=False),
     Column("rmssd_ms", REAL),
+    Column("told_unsynced", Text),
     keyed_by_rowid=False,
 )
+_SUMMARY_UNSYNCED = summaries.c.told_unsynced.is_not(None)
+Index("unsynced_summaries", summaries.c.session_id, sqlite_where=_SUMMARY_UNSYNCED)
 
 outbox = Table(
     "outbox",

@@ -37,6 +37,7 @@ from gateway.store.frame_files import FrameAppender, FrameFiles, Place, frames_f
 from gateway.store.frame_index import frames_between, last_place
 from gateway.store.known_models import KnownModels
 from gateway.store.known_sessions import KnownSessions, newest_journal_id
+from gateway.store.redating import redate
 from gateway.store.retention import remove_old, remove_oldest_file
 from gateway.store.rows import Memory, Numbered, Transaction, start_session
 from gateway.store.salvage import Salvage, salvage_note
@@ -141,6 +142,11 @@ class StoreWriter:
         """One step of retention in a transaction of its own; True if more may be due."""
         with self._engine.begin() as connection:
             return remove_old(connection, self._files, config, self._now())
+
+    def redate(self) -> bool:
+        """One step of dating anew what an unset clock has dated; True if more is due."""
+        with self._engine.begin() as connection:
+            return redate(connection, self._now())
 
     @property
     def is_salvaging(self) -> bool:

@@ -423,3 +423,22 @@ def test_every_lethal_event_in_late_signal_leaves_one_notice(book, kind):
     (notice,) = book.notice_late(kind, 100.0, 900.0)
     assert notice.kind is LATE_NOTICES[kind]
     assert notice.state is AlarmState.LATCHED
+
+
+def test_a_book_whose_axis_is_moved_says_the_same_that_much_later(book):
+    moved = AlarmBook(AlarmLimits())
+    for each in (book, moved):
+        each.hear(9.0)
+        begin(each)
+        seconds(each, LEAD_OFF, 10, 13)
+        each.pause_audio(14.0)
+    moved.shift(1000.0)
+    for each, by_s in ((book, 0.0), (moved, 1000.0)):
+        each.tick(20.0 + by_s)
+        end(each, onset_s=10.0 + by_s, end_s=30.0 + by_s)
+        each.acknowledge(ASYSTOLE, 40.0 + by_s)
+        each.tick(140.0 + by_s)
+    assert book.sounding(133.0) == moved.sounding(1133.0)
+    book.shift(1000.0)
+    assert book.open_alarms == moved.open_alarms
+    assert len(book.open_alarms) > 1

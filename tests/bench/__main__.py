@@ -25,6 +25,7 @@ from gateway.radio.gatt import GattCharacteristic
 from gateway.simulator.ecg_sources import packaged_ecg
 from gateway.tflite_classifier import TfliteClassifier, default_model_path
 from tests.bench.road import measure_road
+from tests.bench.store import measure_store
 from tests.bench.ward_process import measure_ward
 from tests.ward.bench import RATE_HZ, seal
 from tests.ward.conftest import WardBench, open_ward
@@ -41,6 +42,7 @@ def main() -> None:
     bench_r_peaks(steps.ravel() * 5.0)
     bench_classifier()
     measure_ward()
+    measure_store()
     measure_road()
 
 

@@ -4,7 +4,8 @@ For each number of beds and length of batch an hour of commits as the recorder m
 and beats of each batch, a checkpoint and a summary at their intervals, an alarm now and then. All
 figures are over the frames' own bytes. "given" is what the process gave the kernel for the disk
 (write_bytes of /proc/self/io: whole pages, WAL and folding back included). With `--device`, which
-mounts and so wants root, "device" is all that an ext4 on a loop device wrote, its journal too.
+mounts and so wants root, "device" is all that an ext4 on a loop device wrote, its journal too. Each
+is measured with a new file of frames, and with one that retention has set by to be written over.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ from gateway.store.entries import (
     SessionStarted,
     StoredFrame,
 )
+from gateway.store.frame_blocks import PAGE_BYTES
+from gateway.store.frame_files import FILE_BYTES, FrameFiles, frames_folder
 from gateway.store.transactions import StoreWriter
 from tests.store.contents import monitored_bed
 
@@ -68,16 +71,21 @@ def main() -> None:
     with loop_device() if arguments.device else contextlib.nullcontext() as mounted:
         for beds in (1, 8):
             for batch_s in (5.0, 15.0):
-                bench_hour(beds, batch_s, mounted)
+                for spare in (False, True):
+                    bench_hour(beds, batch_s, spare, mounted)
 
 
-def bench_hour(beds: int, batch_s: float, device: tuple[Path, str] | None = None) -> None:
+def bench_hour(
+    beds: int, batch_s: float, spare: bool, device: tuple[Path, str] | None = None
+) -> None:
     """Print time and bytes of the commits of an hour."""
     config = StoreConfig()
     where, on_device = (None, None) if device is None else (device[0], device_bytes(device[1]))
     with tempfile.TemporaryDirectory(dir=where) as folder:
         path = Path(folder) / "gateway.sqlite3"
         open_store(path)
+        if spare:
+            lay_by(FrameFiles(frames_folder(path)))
         writer = StoreWriter(writer_engine(path), time.time)
         beds_of = [Bed(writer, number, config) for number in range(1, beds + 1)]
         device_before = on_device() if on_device else 0
@@ -98,10 +106,21 @@ def bench_hour(beds: int, batch_s: float, device: tuple[Path, str] | None = None
         on_disk = f", device {(on_device() - device_before) / sealed:.2f} ×" if on_device else ""
         writer.close()
     print(
-        f"{beds} bed{'s' if beds > 1 else ''}, {batch_s:.0f} s: given {given:.2f} ×{on_disk};"
+        f"{beds} bed{'s' if beds > 1 else ''}, {batch_s:.0f} s, {'spare' if spare else 'new'} file:"
+        f" given {given:.2f} ×{on_disk};"
         f" {sealed / beds / 1e6:.2f} MB of frames a patient-hour; a commit takes"
         f" {statistics.median(took_ms):.1f} ms, {max(took_ms):.0f} ms at most, CPU {cpu_ms:.1f} ms"
     )
+
+
+def lay_by(files: FrameFiles) -> None:
+    """A spare, as after the first month."""
+    files.folder.mkdir()
+    with files.spare.open("wb") as file:
+        for _ in range(FILE_BYTES // PAGE_BYTES):
+            file.write(random.randbytes(PAGE_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 class Bed:

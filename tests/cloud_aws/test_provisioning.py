@@ -16,7 +16,7 @@ from cloud_sync.__main__ import EX_CONFIG, main
 from cloud_sync.aws.functions.account import Account
 from cloud_sync.aws.functions.enrolment import code_digest
 from cloud_sync.aws.functions.ledger import Ledger
-from cloud_sync.provision_command import EX_UNAVAILABLE
+from cloud_sync.provision_command import EX_NOT_DUE, EX_UNAVAILABLE
 from tests.cloud_aws.emulated_account import EmulatedAccount
 from tests.cloud_aws.provisioning_service import ProvisioningService
 from tests.cloud_sync.brokers import DAY, NOW, Authority, Mosquitto
@@ -49,12 +49,20 @@ def command(
     code_file = tmp_path / "code"
     code_file.write_text(CODE + "\n")
 
+    config = tmp_path / "cloud-sync.toml"
+    config.write_text(
+        f'gateway_id = "ward-3"\nprovider = "aws"\nstate_directory = "{tmp_path}"\n'
+        f'[mqtt]\nhost = "localhost"\nport = {broker.port}\nca_file = "{claim.ca}"\n'
+        f'certificate_file = "{identity}"\nkey_file = "{identity}"\n'
+    )
+
     def run(name: str, *more: str) -> int:
+        if name == "renew":
+            return main([name, "--config", str(config), *more])
         where = ["--gateway", "ward-3", "--host", "localhost", "--port", str(broker.port)]
         where += ["--ca", str(claim.ca), "--identity", str(identity)]
-        if name == "provision":
-            where += ["--claim-certificate", str(claim.certificate)]
-            where += ["--claim-key", str(claim.key), "--code-file", str(code_file)]
+        where += ["--claim-certificate", str(claim.certificate)]
+        where += ["--claim-key", str(claim.key), "--code-file", str(code_file)]
         return main([name, *where, *more])
 
     return run
@@ -131,7 +139,30 @@ def test_a_certificate_that_is_not_due_is_left(
     identity.write_text(far.certificate.read_text() + far.key.read_text())
     assert command("renew") == 0
     assert capsys.readouterr().out.endswith("is not due\n")
+    assert command("renew", "--due") == EX_NOT_DUE
     assert service.requests == []
+
+
+def test_the_timer_is_told_when_it_is_due_and_nothing_is_asked(
+    service: ProvisioningService, authority: Authority, command: Callable[..., int], identity: Path
+) -> None:
+    near = authority.issue("near", valid_until=NOW + 5 * DAY)
+    identity.write_text(near.certificate.read_text() + near.key.read_text())
+    assert command("renew", "--due") == 0
+    assert service.requests == []
+
+
+def test_renewal_wants_certificate_and_key_in_one_file(
+    broker: Mosquitto, authority: Authority, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = authority.issue("ward-3")
+    config = tmp_path / "cloud-sync.toml"
+    config.write_text(
+        f'gateway_id = "ward-3"\n[mqtt]\nhost = "localhost"\nca_file = "{ours.ca}"\n'
+        f'certificate_file = "{ours.certificate}"\nkey_file = "{ours.key}"\n'
+    )
+    assert main(["renew", "--config", str(config)]) == EX_CONFIG
+    assert "to be one file" in capsys.readouterr().err
 
 
 def test_a_certificate_for_another_key_is_refused_and_the_old_one_kept(

@@ -219,3 +219,19 @@ def test_a_row_that_names_no_alarm_is_left_alone(bench: Callable[..., WatchBench
         assert one.notified_by() == []
 
     asyncio.run(scenario())
+
+
+def test_an_alarm_whose_time_was_wrong_is_found_under_its_new_onset(
+    bench: Callable[..., WatchBench],
+) -> None:
+    one = bench()
+    row = one.alarm()
+    words = {"of": {row.message_id: "alarm-new"}, "shift_s": 1000.0}
+    one.outbox.add(Lane.ALARM, 1, json.dumps(words))
+    one.outbox.rows[-1] = replace(one.outbox.rows[-1], kind="redate")
+    asyncio.run(one.run(1))
+    one.watch = one.new_watch()  # a restart reads the lane again, and moves nothing twice
+    asyncio.run(one.run(1))
+    with one.engine.connect() as connection:
+        onsets = list(connection.execute(select(alarm_road.c.onset_s)).scalars())
+    assert onsets == [json.loads(row.payload)["onset_s"] + 1000.0]

@@ -124,6 +124,8 @@ def test_the_road_to_aws(tmp_path: Path) -> None:
         (AWS + '[notices]\ntopic_arn = "alarms"\n', "must be arn:aws:sns:REGION:ID:NAME"),
         (AWS + NOTICES + 'endpoint = "http://sns.example"\n', "must begin with https://"),
         (AWS + NOTICES, "notices.role_alias is missing"),
+        (AWS + '[escrow]\nkey_arn = "mine"\n', "must be arn:aws:kms:REGION:ID:key/UUID"),
+        (AWS + '[escrow]\nendpoint = "http://ssm"\n', "escrow.key_arn is missing"),
     ],
 )
 def test_an_error_teaches(tmp_path: Path, text: str, lesson: str) -> None:

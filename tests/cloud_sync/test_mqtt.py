@@ -236,6 +236,33 @@ async def _acknowledge(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
         await writer.drain()
 
 
+def test_nothing_overtakes_what_was_lost_with_the_connection() -> None:
+    connections: list[int] = []
+
+    async def closes_the_first_two(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        connections.append(len(connections))
+        if len(connections) <= 2:  # MQTT 5, then 3.1.1
+            return
+        await read_packet(reader)
+        writer.write(CONNACK_V5)
+        await _acknowledge(reader, writer)
+
+    async def scenario() -> tuple[list[Answer], Answer]:
+        async with broker_that(closes_the_first_two) as port:
+            publisher = publisher_to(port, None)
+            together = await asyncio.gather(*(publisher.publish(MESSAGE) for _ in range(3)))
+            later = await publisher.publish(MESSAGE)
+            await publisher.close()
+            return together, later
+
+    together, later = asyncio.run(scenario())
+    assert all(isinstance(answer, TryLater) for answer in together)
+    assert later == Delivered()
+    assert len(connections) == 3
+
+
 @pytest.mark.parametrize("farewell", [b"", bytes([0x20, 2, 0, 1])], ids=["closes", "says so"])
 def test_speaks_3_1_1_to_a_broker_without_mqtt_5(farewell: bytes) -> None:
     levels: list[int] = []

@@ -70,6 +70,24 @@ def test_summaries(outbox: GatewayOutbox) -> None:
         )
 
 
+def test_corrections_of_times(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sqlite3"
+    open_store(path)
+    with WardRows(path, beds=1) as ward:
+        ward.clock_unsynced()
+        ward.write_minute(0, with_frames=[])
+        ward.raise_alarm(bed=0, at_s=30.0)
+        ward.clock_known(wrong_by_s=86_400.0)
+    outbox = GatewayOutbox(path)
+    assert outbox.version() is not None
+    for lane in (Lane.SUMMARY, Lane.ALARM):
+        wrong, row = outbox.pending(lane, 0, 9)
+        message = json.loads(seal_envelope("ward-3", row, outbox.frames).payload)
+        check("redate", message)
+        assert list(message["of"]) == [wrong.message_id]
+    outbox.close()
+
+
 def test_waveforms(outbox: GatewayOutbox) -> None:
     (row, *_) = outbox.pending(Lane.SUMMARY, 0, 1)
     stretch = Stretch.of(json.loads(row.payload))

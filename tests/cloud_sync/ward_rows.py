@@ -23,6 +23,7 @@ from gateway.store.entries import (
     MinuteSummary,
     OutboxDelivered,
     SessionStarted,
+    SessionTimed,
     StoredFrame,
 )
 from gateway.store.outbox import delivered_message_ids
@@ -68,8 +69,8 @@ class WardRows:
         entries: list[StoredFrame | MinuteSummary] = []
         for bed, session in enumerate(self._sessions):
             if bed in with_frames:
-                entries += _frames(session, number, self.now_s)
-            entries.append(self._minute(session, number))
+                entries += frames_of_minute(session, number, self.now_s)
+            entries.append(minute_summary(session, number, self.begun_s))
         self._writer.write(entries)
 
     def prune(self, delivered: Path) -> None:
@@ -83,6 +84,24 @@ class WardRows:
     def end_alarm(self, bed: int, at_s: float) -> None:
         self._alarm(bed, at_s, AlarmState.ENDED)
 
+    def clock_unsynced(self) -> None:
+        """From here on rows are of a clock that nobody has set."""
+        self._writer.write(
+            [SessionTimed(each, self.begun_s, 0.0, clock_unsynced=True) for each in self._sessions]
+        )
+
+    def clock_known(self, wrong_by_s: float) -> None:
+        """All that was dated since then was wrong by so much, and is dated anew."""
+        self.begun_s += wrong_by_s
+        self._writer.write(
+            [
+                SessionTimed(each, self.begun_s, 0.0, clock_unsynced=False, wrong_by_s=wrong_by_s)
+                for each in self._sessions
+            ]
+        )
+        while self._writer.redate():
+            pass
+
     def _alarm(self, bed: int, at_s: float, state: AlarmState) -> None:
         onset_s = self.begun_s + at_s
         self.now_s = onset_s + 5.0
@@ -90,28 +109,30 @@ class WardRows:
         alarm = asystole(onset_s, state, ended_s)
         self._writer.write([AlarmChanged(BedId(bed + 1), alarm, self._sessions[bed])])
 
-    def _minute(self, session: SessionId, number: int) -> MinuteSummary:
-        start = number * 60 * RATE_HZ
-        return MinuteSummary(
-            session,
-            math.ceil(self.begun_s) + 60 * number,  # within the stay
-            76,
-            3,
-            61.0,
-            72.5,
-            88.0,
-            58.0,
-            2.0,
-            31.2,
-            COUNTS,
-            0.93,
-            1,
-            FrameSequence(start // SAMPLES_PER_FRAME),
-            FrameSequence((start + 60 * RATE_HZ - 1) // SAMPLES_PER_FRAME),
-        )
+
+def minute_summary(session: SessionId, number: int, begun_s: float) -> MinuteSummary:
+    """Of a session whose sample 0 was taken at `begun_s`."""
+    start = number * 60 * RATE_HZ
+    return MinuteSummary(
+        session,
+        math.ceil(begun_s) + 60 * number,  # within the stay
+        76,
+        3,
+        61.0,
+        72.5,
+        88.0,
+        58.0,
+        2.0,
+        31.2,
+        COUNTS,
+        0.93,
+        1,
+        FrameSequence(start // SAMPLES_PER_FRAME),
+        FrameSequence((start + 60 * RATE_HZ - 1) // SAMPLES_PER_FRAME),
+    )
 
 
-def _frames(session: SessionId, number: int, now_s: float) -> Iterator[StoredFrame]:
+def frames_of_minute(session: SessionId, number: int, now_s: float) -> Iterator[StoredFrame]:
     """The frames that begin in the minute."""
     first = -(-number * 60 * RATE_HZ // SAMPLES_PER_FRAME)
     past = -(-(number + 1) * 60 * RATE_HZ // SAMPLES_PER_FRAME)

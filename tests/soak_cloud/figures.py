@@ -6,17 +6,17 @@ import os
 import time
 from pathlib import Path
 
-from tests.soak_cloud.small_cloud import SmallCloud
+from tests.soak_cloud.cloud import EmulatedCloud
 
 IDLE_S = 20.0
 
 
-def print_figures(cloud: SmallCloud, drained_s: float) -> None:
-    with cloud.tables() as tables:
-        (arrivals,) = tables.execute("SELECT count(*) FROM arrivals").fetchone()
-        (items,) = tables.execute("SELECT count(*) FROM items").fetchone()
+def print_figures(cloud: EmulatedCloud, items: int, drained_s: float) -> None:
+    arrivals = cloud.rules.arrivals
+    again = len(arrivals) - len({message_id for _, message_id, _ in arrivals})
     print(f"drained: {items} rows in {drained_s:.0f} s, {items / drained_s:.0f} a second, with all")
-    print(f"         kills and cuts; {arrivals - items} messages came again and were dropped")
+    print(f"         kills and cuts; {again} messages came again and were dropped;")
+    print(f"         {cloud.rules.lost_acknowledgements} acknowledgements were lost on the way")
 
 
 def idle_figures(pid: int) -> None:

@@ -1,60 +1,87 @@
-"""What must be in the cloud's tables at the end, told by facts and not by ids."""
+"""What must be in the cloud's tables at the end, told by facts and not by ids.
+
+Two accounts of it: the minutes that the poured week was told are committed, and the gateway's own
+tables, which hold the live sensors' minutes and alarms too.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
-from tests.cloud_sync.ward_rows import BEGUN_S
-from tests.soak_cloud.gateway_process import has_alarm
-from tests.soak_cloud.small_cloud import SmallCloud
+from gateway.messages import AlarmState, device_name
+from gateway.store.files import connect_read_only
+from tests.soak_cloud.poured_week import ALARM_AT_S, Week, bed_name, has_alarm
 
 MAX_TOLD = 5  # of one kind of fault
 
 Fact = tuple[str, ...]
 
-
-class Expected:
-    """All that was reported as committed: each bed's minutes, each alarm raised and ended."""
-
-    def __init__(self, beds: int, minutes: int) -> None:
-        self.facts: set[Fact] = set()
-        for minute in range(minutes):
-            for bed in range(beds):
-                self.facts.add(("summary", f"Bed {bed + 1}", str(round(BEGUN_S) + 60 * minute)))
-                if has_alarm(bed, minute):
-                    onset_s = BEGUN_S + 60 * minute + 30.0
-                    for state in ("active", "ended"):
-                        self.facts.add(("alarm", f"Bed {bed + 1}", str(onset_s), state))
-
-    @property
-    def count(self) -> int:
-        return len(self.facts)
+_SUMMARIES = """
+    SELECT device_id, boot_id, minute_s FROM summaries JOIN sessions ON sessions.id = session_id
+    WHERE stay_id IS NOT NULL
+"""
+_ALARMS = """
+    SELECT beds.name, kind, onset_s, alarms.state FROM alarms JOIN beds ON beds.id = bed_id
+"""
 
 
-def faults(cloud: SmallCloud, expected: Expected, offline_minutes: int) -> list[str]:
-    with cloud.tables() as tables:
-        items = [json.loads(words) for (words,) in tables.execute("SELECT words FROM items")]
-        arrivals = tables.execute("SELECT id, lane, number FROM arrivals ORDER BY rowid").fetchall()
-    counts = Counter(map(_fact, items))
-    found = [f"lost: {fact}" for fact in sorted(expected.facts - counts.keys())[:MAX_TOLD]]
-    found += [f"unknown: {fact}" for fact in sorted(counts.keys() - expected.facts)[:MAX_TOLD]]
-    found += [f"{n} times: {fact}" for fact, n in counts.most_common(MAX_TOLD) if n > 1]
+def facts_of_week(week: Week, minutes: int) -> Iterator[Fact]:
+    """Each bed's minutes, each alarm raised and ended, in so many minutes of the week."""
+    for minute in range(minutes):
+        for bed in range(week.beds):
+            yield ("minute", bed_name(bed), str(-int(-week.begun_s // 1) + 60 * minute))
+            if has_alarm(bed, minute):
+                onset_s = week.begun_s + 60 * minute + ALARM_AT_S
+                for state in (AlarmState.ACTIVE, AlarmState.ENDED):
+                    yield ("alarm", bed_name(bed), "asystole", str(onset_s), state.value)
+
+
+def facts_of_store(store: Path) -> Iterator[Fact]:
+    """Every patient's minute, and every alarm as it stands now."""
+    with closing(connect_read_only(store)) as tables:
+        for device_id, boot_id, minute_s in tables.execute(_SUMMARIES):
+            yield ("summary", device_name(device_id), str(boot_id), str(minute_s))
+        for bed, kind, onset_s, state in tables.execute(_ALARMS):
+            yield ("alarm", bed, kind, str(onset_s), state)
+
+
+def facts_of_row(facts: dict[str, Any]) -> Iterator[Fact]:
+    """A row of the cloud's table, as each of the two accounts would name it."""
+    if facts["lane"] == "summary":
+        yield ("summary", facts["device"], str(facts["boot_id"]), str(facts["minute_s"]))
+        yield ("minute", facts["bed"], str(facts["minute_s"]))
+    else:
+        yield ("alarm", facts["bed"], facts["alarm"], str(facts["onset_s"]), facts["state"])
+
+
+def faults(
+    items: Sequence[dict[str, Any]],
+    expected: set[Fact],
+    arrivals: Iterable[tuple[str, str, int]],
+    waiting_up_to: int,
+) -> list[str]:
+    """`items` are the table's rows; `waiting_up_to` is the last number given before the link."""
+    rows = [json.loads(item["facts"]) for item in items if "facts" in item]
+    there = {fact for row in rows for fact in facts_of_row(row)}
+    missing = sorted(expected - there)
+    found = [f"lost, of {len(missing)}: {fact}" for fact in missing[:MAX_TOLD]]
+    names = Counter(row["id"] for row in rows)
+    minutes = Counter(fact for row in rows for fact in facts_of_row(row) if fact[0] == "summary")
+    for counts in (names, minutes):
+        found += [f"{n} times: {name}" for name, n in counts.most_common(MAX_TOLD) if n > 1]
     first: dict[str, tuple[str, int]] = {}
-    for message_id, lane, number in arrivals:
+    for lane, message_id, number in arrivals:
         first.setdefault(message_id, (lane, number))
-    found += _out_of_order(list(first.values()))
-    return found + _alarms_behind(items, first, offline_minutes)
+    return found + _out_of_order(first.values()) + _alarms_behind(first.values(), waiting_up_to)
 
 
-def _fact(words: dict[str, object]) -> Fact:
-    if words["lane"] == "summary":
-        return ("summary", str(words["bed"]), str(words["minute_s"]))
-    return ("alarm", str(words["bed"]), str(words["onset_s"]), str(words["state"]))
-
-
-def _out_of_order(first: list[tuple[str, int]]) -> list[str]:
+def _out_of_order(first: Iterable[tuple[str, int]]) -> list[str]:
     """Each lane, as it first came, in the order of its numbers."""
     found = []
     for lane in ("alarm", "summary"):
@@ -64,15 +91,9 @@ def _out_of_order(first: list[tuple[str, int]]) -> list[str]:
     return found
 
 
-def _alarms_behind(
-    items: list[dict[str, object]], first: dict[str, tuple[str, int]], offline_minutes: int
-) -> list[str]:
-    """Alarms of the offline time that came after any summary."""
-    end_s = BEGUN_S + 60 * offline_minutes
-    waiting = {
-        str(words["id"]) for words in items if words["lane"] == "alarm" and words["onset_s"] < end_s
-    }
+def _alarms_behind(first: Iterable[tuple[str, int]], waiting_up_to: int) -> list[str]:
+    """Alarms that had waited for the link and came after any summary."""
     order = list(first)
-    summaries = [place for place, id_ in enumerate(order) if first[id_][0] == "summary"]
-    late = [id_ for id_ in order[summaries[0] :] if id_ in waiting] if summaries else []
+    begin = next((place for place, (lane, _) in enumerate(order) if lane == "summary"), len(order))
+    late = [n for lane, n in order[begin:] if lane == "alarm" and n <= waiting_up_to]
     return [f"{len(late)} waiting alarms came after the first summary"] if late else []

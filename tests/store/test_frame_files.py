@@ -128,6 +128,15 @@ def test_a_full_file_is_closed_and_the_next_begun(
     assert found_in(tmp_path) == [batch(5 * n + 1) for n in range(5)]
 
 
+def test_a_start_at_the_end_of_a_full_file_begins_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_files, "FILE_BYTES", 2 * PAGE_BYTES)
+    append(tmp_path, batch(1), batch(6))
+    assert found_in(tmp_path) == [batch(1), batch(6)]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_an_append_that_fails_appends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +208,9 @@ def test_a_damaged_block_reads_as_missing_frames(
     ] == [1]
 
 
+_pwrite = os.pwrite
+
+
 class FullDisk:
     """Takes so many pages of frames in all, and no more until files are removed."""
 
@@ -212,11 +224,10 @@ class FullDisk:
             return error.errno == errno.ENOSPC
         return False
 
-    def allocate(self, fd: int, offset: int, length: int) -> None:
+    def write(self, fd: int, content: bytes, offset: int) -> int:
         used = sum(path.stat().st_size for path in self._folder.iterdir())
-        if used + length > self._bytes:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.truncate(fd, offset + length)
+        grown = max(0, offset + len(content) - os.fstat(fd).st_size)
+        return _pwrite(fd, content[: max(0, self._bytes - used)] if grown else content, offset)
 
 
 def test_a_full_disk_takes_the_oldest_waveforms_and_nothing_else(
@@ -228,9 +239,9 @@ def test_a_full_disk_takes_the_oldest_waveforms_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(frame_files, "FILE_BYTES", 2 * PAGE_BYTES)
-    monkeypatch.setattr(frame_files, "ALLOCATED_BYTES", PAGE_BYTES)
+    monkeypatch.setattr(frame_files, "STRETCH_BYTES", PAGE_BYTES)
     disk = FullDisk(frames_folder(store), pages=6)
-    monkeypatch.setattr(os, "posix_fallocate", disk.allocate)
+    monkeypatch.setattr(os, "pwrite", disk.write)
     writer.write([started])
     evicted = 0
     for sequence in range(20):
@@ -240,3 +251,73 @@ def test_a_full_disk_takes_the_oldest_waveforms_and_nothing_else(
     assert evicted == 7
     stored = reader.frames(session, FrameSequence(0), FrameSequence(99))
     assert [each.sequence for each in stored] == list(range(14, 20))
+
+
+@pytest.fixture
+def written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FrameAppender:
+    """The third file is the first one, written over; the second is gone."""
+    monkeypatch.setattr(frame_files, "FILE_BYTES", 3 * PAGE_BYTES)
+    append(tmp_path, *(batch(5 * n + 1) for n in range(6)))
+    files = FrameFiles(tmp_path)
+    files.set_by(0)
+    appender = FrameAppender(files)
+    assert len(list(appender.after(None))) == 3
+    appender.append(batch(31))
+    return appender
+
+
+def test_a_file_that_was_set_by_is_written_over(
+    tmp_path: Path, written_over: FrameAppender
+) -> None:
+    files = FrameFiles(tmp_path)
+    assert not files.spare.exists()
+    assert [file.number for file in files.files()] == [1, 2]
+    assert files.path(2).stat().st_size == 3 * PAGE_BYTES
+    assert [entries for _, entries, _ in files.blocks(2)] == [batch(31)]
+    written_over.append(batch(36))
+    assert [entries for _, entries, _ in files.blocks(2)] == [batch(31), batch(36)]
+
+
+def test_after_a_crash_old_blocks_of_a_spare_are_not_taken_for_new_ones(
+    tmp_path: Path, written_over: FrameAppender
+) -> None:
+    again = [entries for _, entries in FrameAppender(FrameFiles(tmp_path)).after(None)]
+    assert again[-2:] == [batch(26), batch(31)]
+
+
+def test_a_crash_before_the_first_block_in_a_spare_begins_it_anew(tmp_path: Path) -> None:
+    append(tmp_path, batch(1), batch(6))
+    old = only_file(tmp_path).read_bytes()
+    appender = FrameAppender(FrameFiles(tmp_path))
+    list(appender.after(None))
+    appender.append(batch(11))
+    appender.close()
+    FrameFiles(tmp_path).path(1).write_bytes(old)  # renamed, and nothing written yet
+    assert found_in(tmp_path) == [batch(1), batch(6), batch(11)]
+
+
+def test_there_is_one_spare_and_a_full_disk_takes_it(tmp_path: Path) -> None:
+    files = FrameFiles(tmp_path)
+    for number in range(3):
+        files.path(number).write_bytes(encode_block(batch(1)))
+    files.set_by(0)
+    files.set_by(1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000002.frames", "spare"]
+    files.remove(2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_block_is_written_over_bytes_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each `fdatasync` has metadata to write."""
+    appender = FrameAppender(FrameFiles(tmp_path))
+    assert list(appender.after(None)) == []
+    appender.append(batch(1))
+    sizes = {only_file(tmp_path).stat().st_size}
+    for number in range(10):
+        appender.append(batch(10 + 5 * number))
+        sizes.add(only_file(tmp_path).stat().st_size)
+    assert sizes == {frame_files.STRETCH_BYTES}
+    appender.close()
+    assert only_file(tmp_path).stat().st_size == 11 * PAGE_BYTES

@@ -41,6 +41,7 @@ class WardBench:
     counters: Counters
     model: ModelInService
     now_s: float = NOW_S
+    clock_is_set: bool = True
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Give way until the condition holds; fails when it does not within `PATIENCE_S`."""
@@ -78,6 +79,7 @@ async def open_ward(
         reader,
         recorder.record,
         counters,
+        clock_is_set=lambda: bench.clock_is_set,
     )
     ward = Ward(parts, recorder, live_view, Heartbeats(), auto_admit, now=lambda: bench.now_s)
     bench = WardBench(ward, path, reader, recorder, live_view, counters, model)

@@ -15,7 +15,16 @@ from gateway.messages import SAMPLES_PER_FRAME
 from gateway.radio.frame_codec import FrameRefusal, FrameRefused
 from gateway.radio.message_codec import HeldSession
 from gateway.store.entries import Checkpoint, DeclaredGap, StoredFrame
-from tests.ward.bench import RATE_HZ, SESSION, ChannelBench, heart, next_boot, seal
+from tests.ward.bench import (
+    FRAME_S,
+    NOW_S,
+    RATE_HZ,
+    SESSION,
+    ChannelBench,
+    heart,
+    next_boot,
+    seal,
+)
 
 ECG = heart(60.0)
 
@@ -307,4 +316,50 @@ def test_a_session_of_an_unset_clock_says_so_until_the_clock_is_set(bench):
     corrected = bench.reader.session(SESSION)
     assert not corrected.clock_unsynced
     assert corrected.start_s - stored.start_s == pytest.approx(1_000_000.0, abs=10.0)
-    assert corrected.wall_offset_s == stored.wall_offset_s
+    assert corrected.wall_offset_s == pytest.approx(corrected.start_s)  # as rows are dated
+
+
+def minutes_of(bench):
+    return [minute.minute_s for minute in bench.reader.summaries(SESSION)]
+
+
+@pytest.fixture
+def long_bench(tmp_path: Path) -> Iterator[ChannelBench]:
+    """Of four minutes."""
+    bench = ChannelBench(tmp_path, heart(250.0), checkpoint_interval_s=1000.0)
+    yield bench
+    bench.close()
+
+
+def begun_unsynced(bench, frames):
+    """A session whose first frames came before anybody had set the clock."""
+    bench.parts = replace(bench.parts, clock_is_set=lambda: False)
+    bench.restart()
+    bench.send(range(frames), wait_s=FRAME_S)
+    bench.commit()
+
+
+def test_minutes_after_the_clock_was_set_follow_those_before(long_bench):
+    begun_unsynced(long_bench, 170)
+    long_bench.now_s += 1_000_000.0
+    long_bench.channel.clock_stepped(1_000_000.0)
+    assert long_bench.channel.take_redating() == pytest.approx(1_000_000.0, abs=1.0)
+    long_bench.send(range(170, len(long_bench.ecg)), wait_s=FRAME_S)
+    long_bench.commit()
+    assert minutes_of(long_bench)[0] < NOW_S + 100  # it waits for its turn
+    long_bench.redate()
+    first, *rest = minutes_of(long_bench)
+    assert first == pytest.approx(NOW_S + 1_000_000, abs=5)
+    assert rest == [first + 60, first + 120]
+
+
+def test_a_restart_after_the_clock_was_set_finds_no_minute_twice(long_bench):
+    begun_unsynced(long_bench, 200)
+    long_bench.now_s += 1_000_000.0
+    long_bench.channel.clock_stepped(1_000_000.0)
+    long_bench.send(range(200, 210), wait_s=FRAME_S)
+    long_bench.commit()
+    found = len(minutes_of(long_bench))
+    long_bench.restart()
+    long_bench.commit()
+    assert len(minutes_of(long_bench)) == found > 0

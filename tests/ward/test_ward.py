@@ -206,6 +206,35 @@ def test_a_heart_that_stops_raises_a_lethal_alarm_that_is_stored_and_sent(with_w
     with_ward(scenario)
 
 
+def test_an_alarm_that_is_open_when_the_clock_is_set_stays_one_alarm(with_ward):
+    async def scenario(bench):
+        bench.clock_is_set = False
+        link = await connect(bench)
+        await admitted(bench, link)
+        ecg = heart(40.0, stops_at_s=20.0)
+        stream(bench, link, range(1, 40), ecg)
+        (raised,) = only_bed(bench).open_alarms
+        bench.now_s += 1_000_000.0
+        stream(bench, link, range(40, 42), ecg)
+        (moved,) = only_bed(bench).open_alarms
+        assert moved.onset_s - raised.onset_s == pytest.approx(1_000_000.0, abs=2.0)
+        assert moved.escalated_s is None  # nobody was away for eleven days
+        only_bed(bench).acknowledge(AlarmKind.ASYSTOLE, bench.now_s)
+        await bench.until(lambda: len(told(bench)) == 3)
+        (stored,) = bench.reader.open_alarms()
+        assert stored.alarm == only_bed(bench).open_alarms[0]
+        wrong, correction, acknowledged = told(bench)
+        assert correction["of"] == {wrong["id"]: acknowledged["alarm_id"]}
+
+    with_ward(scenario)
+
+
+def told(bench):
+    with closing(OutboxReader(bench.store)) as outbox:
+        rows = outbox.pending(Lane.ALARM, after_id=0, limit=10)
+    return [{**json.loads(row.payload), "id": row.message_id} for row in rows]
+
+
 def test_a_silent_sensor_is_an_alarm_unless_its_bed_is_on_standby(with_ward):
     async def scenario(bench):
         link = await connect(bench)

@@ -14,14 +14,20 @@ from typing import Any
 from cloud_sync.aws.functions.account import Account, account
 from cloud_sync.aws.functions.acknowledgement import acknowledge
 from cloud_sync.aws.functions.ledger import Ledger
-from cloud_sync.aws.functions.message import Message, MessageRefused, read_message
+from cloud_sync.aws.functions.message import Message, MessageRefused, Redating, read_message
 from cloud_sync.aws.functions.notices import alarm_notice
 from cloud_sync.aws.functions.refused import set_aside
 
 LATE_AFTER_S = 600.0  # an older alarm calls nobody to the bed; it goes into a digest
 NOTICE_LEASE_MS = 30_000  # as long as this function may run: a younger one may still be at it
 
+MISSING_FOR_S = 86_400.0  # what a correction names and is not there by then never comes
+
 Event = Mapping[str, Any]
+
+
+class NotYetHere(Exception):
+    """Run again, by Lambda or for the gateway's next copy, the function finds them."""
 
 
 class Intake:
@@ -37,10 +43,17 @@ class Intake:
         except MessageRefused as refused:
             set_aside(self._parts.refused_queue, event, refused)
             return
-        notified = self._keep(message)
+        notified = self._correct(message) if isinstance(message, Redating) else self._keep(message)
         if message.lane == "alarm":  # a summary is delivered with its PUBACK
             told = [message.id] if notified else []
             acknowledge(self._parts.iot, message.gateway, [message.id], told)
+
+    def _correct(self, redating: Redating) -> bool:
+        """Nobody is told. What it corrects may still be under way, and is waited for, a day."""
+        missing = [id_ for id_ in redating.of if not self._ledger.redate(redating, id_)]
+        if missing and self._unix_time() - redating.created_s < MISSING_FOR_S:
+            raise NotYetHere(f"{len(missing)} of the messages that {redating.id} corrects")
+        return False
 
     def _keep(self, message: Message) -> bool:
         """Whether people were told of it, now or by an earlier copy."""

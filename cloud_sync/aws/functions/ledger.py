@@ -18,10 +18,11 @@ from typing import Any
 from boto3.dynamodb.conditions import Attr, Key
 from botocore.exceptions import ClientError
 
-from cloud_sync.aws.functions.message import Message, Status
+from cloud_sync.aws.functions.message import TIME_OF, Message, Redating, Status
 
 GATEWAY_ROW = "#gateway"  # no message's id begins with #
 ENROLMENT_ROW = "#enrolment"
+ALARM_TIMES = ("onset_s", "raised_s", "ended_s", "acknowledged_s", "escalated_s")
 
 Item = dict[str, Any]
 
@@ -85,6 +86,29 @@ class Ledger:
         """A lane's newest `limit` rows between two times, newest first."""
         condition = Key("feed").eq(f"{gateway}#{lane}") & Key("at_ms").between(*span_ms)
         return list(self._query("feed", condition, limit, forward=False))
+
+    def redate(self, redating: Redating, message_id: str) -> bool:
+        """Correct a row's times, once; False where the row is not there."""
+        row = self.get(redating.gateway, message_id)
+        if row is None:
+            return False
+        if "redated" in row:
+            return True
+        facts = _redated(facts_of(row), redating, redating.of[message_id])
+        try:
+            self._table.update_item(
+                Key={"gateway": redating.gateway, "id": message_id},
+                UpdateExpression="SET facts = :facts, at_ms = :at, redated = :by",
+                ConditionExpression=Attr("redated").not_exists(),
+                ExpressionAttributeValues={
+                    ":facts": _json(facts),
+                    ":at": round(1000 * facts[TIME_OF[redating.lane]]),
+                    ":by": redating.id,
+                },
+            )
+        except ClientError as error:
+            _unless_conditional(error)  # another copy of the same correction was quicker
+        return True
 
     def note_status(self, status: Status, now_ms: int, due_ms: int) -> Item | None:
         """Keep what the gateway says of itself, and when it is missed; the row as it was before."""
@@ -161,6 +185,20 @@ def facts_of(item: Item) -> dict[str, Any]:
     """What the gateway said."""
     facts: dict[str, Any] = json.loads(item["facts"])
     return facts
+
+
+def _redated(facts: dict[str, Any], redating: Redating, alarm_id: str | None) -> dict[str, Any]:
+    """A minute begins on a second; `redated_by_s` says by how much it was wrong."""
+    if alarm_id is None:
+        moved: dict[str, Any] = {"minute_s": facts["minute_s"] + round(redating.shift_s)}
+    else:
+        moved = {
+            name: facts[name] + redating.shift_s
+            for name in ALARM_TIMES
+            if facts.get(name) is not None
+        }
+        moved["alarm_id"] = alarm_id
+    return {**facts, **moved, "redated_by_s": redating.shift_s}
 
 
 def _json(value: object) -> str:

@@ -18,6 +18,8 @@ LONGEST_SILENCE_S = 7 * 86_400  # a link that rests for a week is one to be miss
 MAX_WORD = 200  # of a bed's name and the like: it goes into a notice
 LATEST_S = 4_102_444_800  # 2100-01-01: a later time is no time
 TIME_OF = {"alarm": "onset_s", "summary": "minute_s"}
+REDATE = "redate"  # the kind of message that corrects the times of others
+MAX_REDATED = 1000  # messages that one corrects; a gateway names some 64 minutes or alarms
 
 _GATEWAY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TOPIC = re.compile(rf"ecg/({_GATEWAY.pattern})/(alarm|summary|status)")
@@ -41,6 +43,21 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Redating:
+    """These messages of a gateway tell times that are wrong by `shift_s`.
+
+    Each with the name that its alarm has from then on; None for a minute.
+    """
+
+    gateway: str
+    lane: str
+    id: str
+    created_s: float
+    shift_s: float
+    of: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What a gateway, or the broker in its name, says of its link."""
 
@@ -50,7 +67,7 @@ class Status:
     next_within_s: float
 
 
-def read_message(topic: str, payload: str) -> Message:
+def read_message(topic: str, payload: str) -> Message | Redating:
     """The message of a rule's event: its topic, and its bytes in base64. Raises MessageRefused.
 
     The topic is the truth about the gateway: the broker's policy binds it to the certificate.
@@ -62,8 +79,10 @@ def read_message(topic: str, payload: str) -> Message:
     _require(facts.get("gateway") == gateway, f"its gateway is not the topic's, {gateway}")
     _require(facts.get("lane") == lane, f"its lane is not the topic's, {lane}")
     _require(facts.get("version") in SUPPORTED_VERSIONS, "its version is not known")
-    for time in ("created_s", TIME_OF[lane]):
-        _require(_is_time(facts.get(time)), f"its {time} is no Unix time")
+    _require(_is_time(facts.get("created_s")), "its created_s is no Unix time")
+    if facts.get("kind") == REDATE:
+        return _redating(gateway, lane, facts)
+    _require(_is_time(facts.get(TIME_OF[lane])), f"its {TIME_OF[lane]} is no Unix time")
     _require(lane != "alarm" or _names_an_alarm(facts), "it does not name its alarm")
     at_s, created_s = float(facts[TIME_OF[lane]]), float(facts["created_s"])
     return Message(gateway, lane, facts["id"], at_s, created_s, facts)
@@ -80,6 +99,17 @@ def read_status(topic: str, payload: str) -> Status:
     within_s: Any = words.get("next_within_s")
     _require(_is_time(within_s) and within_s <= LONGEST_SILENCE_S, "its next_within_s is no span")
     return Status(gateway, words["state"], words["reason"], float(within_s))
+
+
+def _redating(gateway: str, lane: str, facts: Mapping[str, Any]) -> Redating:
+    shift_s: Any = facts.get("shift_s")
+    of: Any = facts.get("of")
+    _require(_is_number(shift_s) and abs(shift_s) <= LATEST_S, "its shift_s is no span")
+    _require(isinstance(of, dict) and 0 < len(of) <= MAX_REDATED, "it does not say of what")
+    for message_id, alarm_id in of.items():
+        _require(_is_id(message_id), "it names what is no message")
+        _require(alarm_id is None or _is_id(alarm_id), "it names what is no alarm")
+    return Redating(gateway, lane, facts["id"], float(facts["created_s"]), float(shift_s), of)
 
 
 def is_gateway_id(value: object) -> bool:
@@ -126,13 +156,12 @@ def _is_short(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_WORD
 
 
-def _is_time(value: object) -> bool:
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and 0 <= value <= LATEST_S
-    )
+def _is_time(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= LATEST_S
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _require(condition: bool, reason: str) -> None:
