@@ -169,7 +169,9 @@ class Soak:
         for kind, count in sorted(self._done.items()):
             back_s = sorted(self._back_s[kind])
             middle_s = statistics.median(back_s)
-            self._tell(f"{kind}: times; back after, median and longest", count, middle_s, back_s[-1])
+            self._tell(
+                f"{kind}: times; back after, median and longest", count, middle_s, back_s[-1]
+            )
         found = []
         for name in ("gateway_files", "bluetoothd_files", "bus_connections"):
             first, last = getattr(before, name), getattr(after, name)

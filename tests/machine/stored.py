@@ -1,6 +1,6 @@
 """Runs in the machine: lists each frame of the store, in the order of its journal.
 
-    python -m tests.machine.stored gateway.sqlite3 FILE
+python -m tests.machine.stored gateway.sqlite3 FILE
 """
 
 from __future__ import annotations

@@ -97,10 +97,10 @@ class PowerCuts:
 
 
 def describe(life: Life) -> str:
-    cache = life.cache
+    verdict, cache = life.verdict, life.cache
     return (
-        f"ready {life.ready_s:.1f} s, back {life.back_s:.1f} s"
-        f" ({life.back_cpu_s:.1f} s of CPU), missing {len(life.verdict.missing)}, repeated {len(life.verdict.repeated)};"
+        f"ready {life.ready_s:.1f} s, back {life.back_s:.1f} s ({life.back_cpu_s:.1f} s of CPU);"
+        f" missing {len(verdict.missing)}, repeated {len(verdict.repeated)};"
         f" {cache.held} writes in the cache, {cache.lost} lost, {cache.torn} torn"
     )
 
