@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import socket
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 from tests.machine.air import Sensors, UartAdapter
 from tests.machine.card import Card
 from tests.machine.frame_ids import FrameId, read_frames
-from tests.machine.kernel import KERNEL
+from tests.machine.kernel import KERNEL, PROJECT
 from tests.machine.machine import Machine, python
 
 STATE = "/var/lib/ecg-gateway"
@@ -96,6 +97,8 @@ class Box:
 
 def prepare(folder: Path, sensors: Sensors) -> Card:
     """The card, the keys and the configuration of a box that is new."""
+    for package in ("gateway", "tests/machine"):
+        compileall.compile_dir(PROJECT / package, quiet=1)  # the machine can't write there
     sensors.pair(folder)
     (folder / "gateway.toml").write_text(CONFIG.format(folder=folder))
     card = Card(folder / "card")

@@ -75,7 +75,16 @@ class Machine:
     async def spawn(self, name: str, command: str) -> int:
         """Start a process that goes on, its output in /run/NAME.log; returns its pid."""
         output = f"</dev/null >>/run/{name}.log 2>&1"
-        return int(await self.run(f"{{ exec {command}; }} {output} & echo $!"))
+        return int(await self.run(f"{{ exec {command}; }} {output} & echo $!; disown"))
+
+    async def freeze(self) -> None:
+        """Stop the kernel where it is; `thaw` lets it go on, or `cut_power` ends it there."""
+        self._process.send_signal(signal.SIGSTOP)
+        while Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(") ")[2][0] != "T":
+            await asyncio.sleep(0)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     async def cut_power(self) -> None:
         """All at once, as when the plug is pulled."""

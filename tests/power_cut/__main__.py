@@ -4,7 +4,7 @@
 
 The gateway runs in a user-mode machine on an ext4 image behind a volatile write cache; the virtual
 sensors are outside, as they are in a ward, and so is the list of what was acknowledged to them.
-The machine is killed while its card is taking writes. What it had not flushed is lost: all that
+The machine is frozen and killed while its card is taking writes. What it had not flushed is lost: all that
 was in its memory, and any part of what it was just handing over, torn at a sector now and then.
 Within 30 s of each start of the gateway a frame must be acknowledged again, and each frame that
 was acknowledged before the cut must be in the store, once.
@@ -29,7 +29,7 @@ from tests.machine.air import Air, Sensors, UartAdapter, serial_line
 from tests.machine.box import Box, powered, prepare
 from tests.machine.card import Card, LostCache
 from tests.machine.frame_ids import Verdict
-from tests.machine.machine import MachineError
+from tests.machine.machine import Machine, MachineError
 
 BACK_S = 30.0  # from the service's start to the first acknowledgement
 PATIENCE_S = 300.0  # for it to come at all
@@ -74,7 +74,7 @@ class PowerCuts:
             back_cpu_s = box.machine.cpu_s() - begun_cpu_s
             verdict = Verdict.of(acknowledged, await box.stored_frames())
             await asyncio.sleep(self._draw.uniform(0.0, MOST_LIFE_S))
-            await self._until_it_writes(card)
+            await self._freeze_in_mid_write(box.machine, card)
         return Life(ready_s, back_s, back_cpu_s, verdict, card.lose_power(self._draw))
 
     async def _until_back(self, box: Box) -> tuple[float, float]:
@@ -88,12 +88,17 @@ class PowerCuts:
             await asyncio.sleep(0.05)
         return ready_s, time.monotonic() - begun_s
 
-    async def _until_it_writes(self, card: Card) -> None:
+    async def _freeze_in_mid_write(self, machine: Machine, card: Card) -> None:
+        """Seen from outside a write may be over when it is seen: frozen, the card tells."""
         deadline_s = time.monotonic() + MID_WRITE_S
-        while not card.is_taking_writes():
-            if time.monotonic() > deadline_s:
-                raise MachineError(f"nothing was written for {MID_WRITE_S:g} s")
+        while time.monotonic() < deadline_s:
+            if card.is_taking_writes():
+                await machine.freeze()
+                if card.is_taking_writes():
+                    return
+                machine.thaw()
             await asyncio.sleep(POLL_S)
+        raise MachineError(f"nothing was written for {MID_WRITE_S:g} s")
 
 
 def describe(life: Life) -> str:
