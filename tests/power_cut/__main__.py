@@ -4,10 +4,10 @@
 
 The gateway runs in a user-mode machine on an ext4 image behind a volatile write cache; the virtual
 sensors are outside, as they are in a ward, and so is the list of what was acknowledged to them.
-The machine is frozen and killed while its card is taking writes. What it had not flushed is lost: all that
-was in its memory, and any part of what it was just handing over, torn at a sector now and then.
-Within 30 s of each start of the gateway a frame must be acknowledged again, and each frame that
-was acknowledged before the cut must be in the store, once.
+The machine is frozen and killed while its card is taking writes. What it had not flushed is lost:
+all that was in its memory, and any part of what it was just handing over, torn at a sector now and
+then. Within 30 s of each start of the gateway a frame must be acknowledged again, and each frame
+that was acknowledged before the cut must be in the store, once.
 """
 
 from __future__ import annotations
