@@ -52,6 +52,7 @@ class Soak:
         self._draw = draw
         self._back_s: dict[str, list[float]] = defaultdict(list)
         self._done: Counter[str] = Counter()
+        self._found: list[str] = []
 
     async def run(self, seconds: float, disconnects: int) -> list[str]:
         """Returns what is wrong at the end; raises SoakError or MachineError."""
@@ -62,9 +63,10 @@ class Soak:
         self._tell("MTU of each characteristic, says bluetoothd", await self._mtu())
         await asyncio.sleep(LIFE_S)
         before = await self._leftovers()
-        for at_s, fault in self._schedule(seconds, disconnects):
-            await asyncio.sleep(max(0.0, at_s - time.monotonic()))
-            await fault()
+        async with asyncio.TaskGroup() as self._comebacks:
+            for at_s, fault in self._schedule(seconds, disconnects):
+                await asyncio.sleep(max(0.0, at_s - time.monotonic()))
+                await fault()
         await self._until_all_connected("at the end")
         await asyncio.sleep(LIFE_S)
         after = await self._leftovers()
@@ -96,9 +98,7 @@ class Soak:
             kind = "link lost"
             board.radio.lose_link()
         self._done[kind] += 1
-        begun_s = time.monotonic()
-        await self._until(kind, lambda: is_connected(board))
-        self._back_s[kind].append(time.monotonic() - begun_s)
+        self._comebacks.create_task(self._note_comeback(kind, board))
 
     async def _kill_bluetoothd(self) -> None:
         await self._box.kill_bluetoothd()
@@ -122,10 +122,25 @@ class Soak:
         await give_another_table(board, DeviceId(number), self._air)
         await self._note_fault("GATT table changed")
 
+    async def _note_comeback(self, kind: str, board: Board) -> None:
+        try:
+            await self._until(kind, lambda: not is_connected(board))
+            self._back_s[kind].append(await self._until(kind, lambda: is_connected(board)))
+        except SoakError as error:
+            self._found.append(str(error))
+            self._tell("  " + str(error))
+
     async def _note_fault(self, kind: str) -> None:
         """The fault is over when each sensor has had a frame acknowledged since."""
         self._done[kind] += 1
-        self._back_s[kind].append(await self._until_all_served(kind))
+        try:
+            back_s = await self._until_all_served(kind)
+        except SoakError as error:
+            self._found.append(str(error))
+            self._tell("  " + str(error))
+            return
+        self._back_s[kind].append(back_s)
+        self._tell(f"  {self._done.total()} faults; {kind}, all served after", f"{back_s:.1f} s")
 
     async def _until_all_connected(self, when: str) -> float:
         everyone = len(self._sensors.boards)
@@ -145,7 +160,11 @@ class Soak:
         begun_s = time.monotonic()
         while not holds():
             if time.monotonic() - begun_s > COMES_BACK_S:
-                raise SoakError(f"{what}: not all is back after {COMES_BACK_S:g} s")
+                stats = [
+                    (board.stat()["connected"], board.stat()["held"])
+                    for board in self._sensors.boards
+                ]
+                raise SoakError(f"{what}: not all is back after {COMES_BACK_S:g} s: {stats}")
             await asyncio.sleep(POLL_S)
         return time.monotonic() - begun_s
 
@@ -172,7 +191,7 @@ class Soak:
             self._tell(
                 f"{kind}: times; back after, median and longest", count, middle_s, back_s[-1]
             )
-        found = []
+        found = self._found
         for name in ("gateway_files", "bluetoothd_files", "bus_connections"):
             first, last = getattr(before, name), getattr(after, name)
             self._tell(f"{name.replace('_', ' ')}, at the beginning and the end", first, last)

@@ -35,6 +35,7 @@ class Box:
 
     async def start_system(self, card: Card) -> None:
         """What is there before the gateway's service starts: its state, and Bluetooth."""
+        await self.machine.run("dmesg -n 1")  # what the kernel has to say is in its log
         await self.machine.run(card.mount(STATE))
         await self.machine.run(f"cp -n {self._folder}/keyring {STATE}/ && chmod 700 {STATE}")
         await self.machine.run(f"modprobe -d {KERNEL} -a {MODULES}")
@@ -89,7 +90,7 @@ class Box:
         return names.count('string ":') - 1
 
     async def keep_logs(self) -> None:
-        await self.machine.run(f"cp /run/*.log {self.machine.shared}/")
+        await self.machine.run(f"dmesg >/run/kernel.log; cp /run/*.log {self.machine.shared}/")
 
     async def _spawn(self, name: str, command: str) -> None:
         self._pids[name] = await self.machine.spawn(name, command)
