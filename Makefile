@@ -209,10 +209,11 @@ build/deb-test/%/installed: tests/deb/root.sh requirements/demo.txt .venv-lock/i
 	tests/deb/root.sh .venv-lock/bin/uv $(subst _, ,$*) $(@D)
 	touch $@
 
-build/machine/built: tests/machine/kernel.sh tests/machine/bluetooth.config tests/machine/card.c
+build/machine/built: $(addprefix tests/machine/,kernel.sh bluetooth.config card.c no_flush.c)
 	PYTHON=$(PYTHON) packaging/require.sh $(MACHINE_PACKAGES)
 	tests/machine/kernel.sh $(@D)
-	gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o $(@D)/card.so tests/machine/card.c
+	for library in card no_flush; do gcc -O2 -Wall -Wextra -Werror -shared -fPIC \
+	    -o $(@D)/$$library.so tests/machine/$$library.c || exit; done
 	touch $@
 
 build/runtimes/arm64/installed: requirements/gateway.txt tests/runtimes/arm64.sh .venv-lock/installed

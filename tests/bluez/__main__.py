@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
 import random
 import shutil
 import sys
@@ -53,6 +54,7 @@ def main() -> int:
     parser.add_argument("--sensors", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    logging.getLogger("bumble").setLevel(logging.CRITICAL)  # it warns of packets of dropped links
     folder = Path(tempfile.mkdtemp(prefix="bluez-"))
     found = asyncio.run(play(options, folder))
     if found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import statistics
 import time
@@ -127,8 +128,7 @@ class Soak:
             await self._until(kind, lambda: not is_connected(board))
             self._back_s[kind].append(await self._until(kind, lambda: is_connected(board)))
         except SoakError as error:
-            self._found.append(str(error))
-            self._tell("  " + str(error))
+            self._note_failure(error)
 
     async def _note_fault(self, kind: str) -> None:
         """The fault is over when each sensor has had a frame acknowledged since."""
@@ -136,11 +136,15 @@ class Soak:
         try:
             back_s = await self._until_all_served(kind)
         except SoakError as error:
-            self._found.append(str(error))
-            self._tell("  " + str(error))
+            self._note_failure(error)
             return
         self._back_s[kind].append(back_s)
         self._tell(f"  {self._done.total()} faults; {kind}, all served after", f"{back_s:.1f} s")
+
+    def _note_failure(self, error: SoakError) -> None:
+        """It counts at the end; until then the soak goes on."""
+        self._found.append(str(error))
+        self._tell(f"  {error}")
 
     async def _until_all_connected(self, when: str) -> float:
         everyone = len(self._sensors.boards)
@@ -186,11 +190,9 @@ class Soak:
 
     def _judge(self, before: Leftovers, after: Leftovers) -> list[str]:
         for kind, count in sorted(self._done.items()):
-            back_s = sorted(self._back_s[kind])
+            back_s = self._back_s[kind] or [math.nan]
             middle_s = statistics.median(back_s)
-            self._tell(
-                f"{kind}: times; back after, median and longest", count, middle_s, back_s[-1]
-            )
+            self._tell(f"{kind}: times; back after, median, longest", count, middle_s, max(back_s))
         found = self._found
         for name in ("gateway_files", "bluetoothd_files", "bus_connections"):
             first, last = getattr(before, name), getattr(after, name)

@@ -55,10 +55,11 @@ class Box:
     async def kill_bluetoothd(self) -> None:
         await self.machine.run(f"kill -9 {self._pids['bluetoothd']}")
 
-    async def start_gateway(self) -> float:
+    async def start_gateway(self, preload: str = "") -> float:
         """Returns how many seconds it took until it was ready."""
         begun_s = time.monotonic()
-        await self._spawn("gateway", python(f"gateway run --config {self._folder}/gateway.toml"))
+        command = python(f"gateway run --config {self._folder}/gateway.toml")
+        await self._spawn("gateway", f"env LD_PRELOAD={preload} {command}")
         pid = self._pids["gateway"]
         is_ready = "grep -q 'The page is at' /run/gateway.log"
         await self.machine.run(f"until {is_ready}; do kill -0 {pid} || break; sleep 0.1; done")

@@ -1,6 +1,7 @@
 """`make test-power-cut`: the box loses its power in mid-write, again and again.
 
-    python -m tests.power_cut [--cuts 50] [--sensors 2] [--within 30] [--seed 1]
+    python -m tests.power_cut [--cuts 50] [--sensors 3] [--within 30] [--seed 1]
+    python -m tests.power_cut --cuts 3 --without flush    # must fail: the harness proves itself
 
 The gateway runs in a user-mode machine on an ext4 image behind a volatile write cache; the virtual
 sensors are outside, as they are in a ward, and so is the list of what was acknowledged to them.
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
 import random
 import shutil
 import socket
@@ -29,6 +31,7 @@ from tests.machine.air import Air, Sensors, UartAdapter, serial_line
 from tests.machine.box import Box, powered, prepare
 from tests.machine.card import Card, LostCache
 from tests.machine.frame_ids import Verdict
+from tests.machine.kernel import KERNEL
 from tests.machine.machine import Machine, MachineError
 
 BACK_S = 30.0  # from the service's start to the first acknowledgement
@@ -50,8 +53,9 @@ class Life:
 
 
 class PowerCuts:
-    def __init__(self, folder: Path, sensors: Sensors, draw: random.Random) -> None:
+    def __init__(self, folder: Path, sensors: Sensors, draw: random.Random, preload: str) -> None:
         self._folder = folder
+        self._preload = preload
         self._sensors = sensors
         self._draw = draw
         self.lives: list[Life] = []
@@ -80,7 +84,7 @@ class PowerCuts:
     async def _until_back(self, box: Box) -> tuple[float, float]:
         """Both from the start of the service: when it was ready, when it acknowledged a frame."""
         begun_s, before = time.monotonic(), self._sensors.acknowledged
-        ready_s = await box.start_gateway()
+        ready_s = await box.start_gateway(self._preload)
         while self._sensors.acknowledged == before:
             if time.monotonic() - begun_s > PATIENCE_S:
                 await box.keep_logs()
@@ -141,7 +145,8 @@ async def play(options: argparse.Namespace, folder: Path) -> list[str]:
     card = prepare(folder, sensors)
     running = asyncio.create_task(sensors.run())
     try:
-        cuts = PowerCuts(folder, sensors, random.Random(options.seed))
+        preload = f"{KERNEL}/no_flush.so" if options.without == "flush" else ""
+        cuts = PowerCuts(folder, sensors, random.Random(options.seed), preload)
         await cuts.run(options.cuts, card, air)
         return judge(cuts.lives, sensors, options.within)
     finally:
@@ -153,12 +158,14 @@ async def play(options: argparse.Namespace, folder: Path) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cuts", type=int, default=50)
-    parser.add_argument("--sensors", type=int, default=2)
+    parser.add_argument("--sensors", type=int, default=3)
     parser.add_argument(
         "--within", type=float, default=BACK_S, metavar="S", help="more on a busy host"
     )
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--without", choices=("flush",))
     options = parser.parse_args()
+    logging.getLogger("bumble").setLevel(logging.CRITICAL)  # it warns of packets of dropped links
     folder = Path(tempfile.mkdtemp(prefix="power-cut-"))
     found = asyncio.run(play(options, folder))
     if found:
