@@ -165,7 +165,7 @@ class GattClient:
 
     async def disconnect(self) -> None:
         """End the link as well as that can be done; never raises RadioError."""
-        # bleak 3.1 asserts that no services are left, and a link lost while it read them leaves some
+        # bleak 3.1 asserts that no services are left; a link lost while it read them leaves some
         with contextlib.suppress(RadioError, AssertionError):
             async with radio_call():
                 await self._client.disconnect()
