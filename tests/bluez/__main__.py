@@ -17,6 +17,7 @@ import contextlib
 import logging
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -55,6 +56,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     logging.getLogger("bumble").setLevel(logging.CRITICAL)  # it warns of packets of dropped links
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the machine goes with the test
     folder = Path(tempfile.mkdtemp(prefix="bluez-"))
     found = asyncio.run(play(options, folder))
     if found:

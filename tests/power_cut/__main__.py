@@ -19,6 +19,7 @@ import contextlib
 import logging
 import random
 import shutil
+import signal
 import socket
 import statistics
 import sys
@@ -166,6 +167,7 @@ def main() -> int:
     parser.add_argument("--without", choices=("flush",))
     options = parser.parse_args()
     logging.getLogger("bumble").setLevel(logging.CRITICAL)  # it warns of packets of dropped links
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the machine goes with the test
     folder = Path(tempfile.mkdtemp(prefix="power-cut-"))
     found = asyncio.run(play(options, folder))
     if found:
