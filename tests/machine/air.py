@@ -27,6 +27,7 @@ from tests.machine.frame_ids import FrameId, frame_id
 
 ADAPTER_ADDRESS = "B8:27:EB:00:00:01"  # of the Raspberry Pi Foundation's range
 SAMPLE_RATE_HZ = 250
+PATIENCE_S = 60.0  # with a stranger: on a busy host discovery alone outlasts a sensor's 10 s
 RING_FRAMES = 40_000  # nothing may be overwritten, however long the gateway is away
 
 # The kernel would use them, and Bumble's virtual air does not know them.
@@ -157,6 +158,7 @@ def _board(air: Air, number: int, root_key: bytes, ledger: Ledger) -> Board:
         air,
         mtu=247,
         speed=1.0,
+        patience_s=PATIENCE_S,
     )
 
 
