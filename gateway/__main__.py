@@ -72,9 +72,12 @@ COMMANDS: dict[str, tuple[str, Build]] = {
         "find beats, rhythm and alarms in WFDB records, as fast as it goes",
         _of("analyse"),
     ),
-    "pair": ("put a sensor's root key into the keyring", _of("pair")),
+    "pair": ("pair a sensor by the text of its label's QR code", _of("pair")),
     "label": ("make the QR code with a sensor's pairing secret", _of("label")),
-    "sensors": ("list the running gateway's sensors", _of("ward_commands", "add_sensors")),
+    "sensors": (
+        "list the running gateway's sensors; rotate-key, retire, update",
+        _of("ward_commands", "add_sensors"),
+    ),
     "beds": (
         "list beds; add, admit, discharge, standby, resume, assign, release",
         _of("ward_commands", "add_beds"),

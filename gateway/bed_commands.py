@@ -40,9 +40,9 @@ def bed_commands(ward: Ward) -> Mapping[str, Handler]:
         "beds standby": commands.change(lambda asked: Standby(_name(asked))),
         "beds resume": commands.change(lambda asked: Resume(_name(asked))),
         "beds assign": commands.change(
-            lambda asked: AssignSensor(_sensor(asked), _name(asked), time.time())
+            lambda asked: AssignSensor(sensor_of(asked), _name(asked), time.time())
         ),
-        "beds release": commands.change(lambda asked: ReleaseSensor(_sensor(asked), time.time())),
+        "beds release": commands.change(lambda asked: ReleaseSensor(sensor_of(asked), time.time())),
         "beds limits": commands.limits,
         "alarms": commands.alarms,
         "alarms acknowledge": commands.acknowledge,
@@ -161,7 +161,8 @@ def _name(asked: Arguments) -> str:
     return name
 
 
-def _sensor(asked: Arguments) -> DeviceId:
+def sensor_of(asked: Arguments) -> DeviceId:
+    """The sensor that is asked about; raises ControlRefused."""
     try:
         return parse_device_name(str(asked.get("sensor")))
     except KeyringError as error:

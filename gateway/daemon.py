@@ -30,11 +30,14 @@ from gateway.radio.keyring import open_keyring
 from gateway.radio.message_codec import LEAST_RESEND_S
 from gateway.radio.session_keys import SessionKeys
 from gateway.sensor_channel import ChannelParts
+from gateway.sensor_commands import sensor_commands
+from gateway.sensor_updates import SensorUpdates, update_commands
 from gateway.store.cloud_progress import cloud_progress
 from gateway.store.database import OpenedStore, open_store
 from gateway.store.reader import Reader
 from gateway.store.recorder import Recorder
 from gateway.store.transactions import Commit
+from gateway.update_state import IMAGE_NAME
 from gateway.ward import Ward
 from gateway.watchdog import (
     READY,
@@ -106,12 +109,19 @@ async def serve(config: GatewayConfig, on_ready: Callable[[str], None]) -> None:
         stack.callback(dashboard.stop)
         stack.callback(live_view.close)
 
-        commands = {**bed_commands(ward), RELOAD: model_reload(models, model, ward)}
+        radio = BleSource(config.radio, counters)
+        updates = SensorUpdates(ward, config.state_directory / IMAGE_NAME)
+        stack.push_async_callback(updates.stop)
+        commands = {
+            **bed_commands(ward),
+            **sensor_commands(ward, radio.look_again),
+            **update_commands(updates),
+            RELOAD: model_reload(models, model, ward),
+        }
         control = ControlServer(config.state_directory / SOCKET_NAME, commands)
         await control.start()
         stack.push_async_callback(control.stop)
 
-        radio = BleSource(config.radio, counters)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(ward.run()), group.create_task(radio.run(ward))]
             if (interval_s := watchdog_interval_s()) is not None:

@@ -12,14 +12,11 @@ import re
 import sys
 from pathlib import Path
 
-from gateway.messages import device_name
 from gateway.radio.keyring import KeyringError, parse_device_name
+from gateway.radio.noise import PSK_BYTES
+from gateway.radio.sensor_label import LabelError, SensorLabel
 
-SECRET_DIGITS = 64
-
-
-class LabelError(Exception):
-    """The label can't be made; the message says why."""
+_SECRET = re.compile(f"[0-9A-Fa-f]{{{2 * PSK_BYTES}}}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def label_text(sensor: str, secret: str) -> str:
     """What the code says (docs/protocol.md, 6); raises LabelError or KeyringError."""
-    if not re.fullmatch(f"[0-9A-Fa-f]{{{SECRET_DIGITS}}}", secret):
-        raise LabelError(f"a pairing secret is {SECRET_DIGITS} hex digits")
-    return f"ECG1:{device_name(parse_device_name(sensor))}:{secret.upper()}"
+    if not _SECRET.fullmatch(secret):
+        raise LabelError(f"a pairing secret is {2 * PSK_BYTES} hex digits")
+    return SensorLabel(parse_device_name(sensor), bytes.fromhex(secret)).text
 
 
 def write_label(text: str, path: Path) -> None:

@@ -126,7 +126,7 @@ class Pipeline:
         peaks = self._detector.finish()
         self._take_peaks(peaks)
         unknown = Gap(self._end, self._judgement_lag)
-        judged = self._meter.push(unknown, unknown, peaks)
+        judged = self._meter.push(unknown, unknown, peaks, self._detector.take_doubtful())
         self._windows.extend(self._cutter.finish())
         beats = self._finish_beats(list(self._windows))
         self._windows.clear()
@@ -173,7 +173,7 @@ class Pipeline:
             self._rhythm.push_gap(item)
         self._fibrillation.push(filtered)
         self._pacing.push(item)
-        judged = self._meter.push(item, filtered, peaks)
+        judged = self._meter.push(item, filtered, peaks, self._detector.take_doubtful())
         self._end = item.end
         found.beats += self._finish_beats(self._judged_windows())
         found.vitals += [self._judge(quality) for quality in judged]

@@ -219,6 +219,12 @@ class SensorChannel:
             self._analysis.change_limits(limits)
             self.save()
 
+    def finish(self) -> None:
+        """No more will be heard of the sensor: what is live is over."""
+        if self._live is not None and self._analysis is not None:
+            self._finish(self._live, self._analysis)
+            self._live = self._analysis = None
+
     def save(self) -> None:
         """Record the analysis state, as before an orderly stop or after a change of model."""
         if self._live is not None and self._analysis is not None:

@@ -10,7 +10,6 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gateway.bedsides import Bedsides
@@ -18,6 +17,8 @@ from gateway.counters import Counters
 from gateway.late_stretch import LateAnalysis
 from gateway.live_view import LiveView
 from gateway.messages import AlarmKind, DeviceId, SessionId, device_name
+from gateway.pairing import Pairing
+from gateway.pairing_desk import PairingDesk
 from gateway.radio.conversation import Conversation
 from gateway.radio.frame_codec import FrameRefusal, FrameRefused
 from gateway.radio.gatt import GattCharacteristic
@@ -27,7 +28,9 @@ from gateway.radio.message_codec import (
     MessageRefused,
     SensorStatus,
 )
+from gateway.radio.sensor_label import SensorLabel
 from gateway.radio.source import SensorLink
+from gateway.rotation import RotationFailed, rotate_root_key
 from gateway.sensor_channel import ChannelParts, LiveSignal, SensorChannel, open_events
 from gateway.store.entries import (
     BedCommand,
@@ -35,6 +38,7 @@ from gateway.store.entries import (
 )
 from gateway.store.recorder import Recorder, RecorderHealth
 from gateway.store.transactions import Commit
+from gateway.talks import Talks
 from gateway.watchdog import Heartbeats
 
 log = logging.getLogger(__name__)
@@ -44,14 +48,8 @@ STAGE = "ward"  # its heartbeat's name
 SILENCE_S = 15.0  # an event loop that does not turn for so long serves nobody
 
 
-@dataclass(slots=True)
-class _Talk:
-    """A connected link, the sensor that it claims to be, and the task that talks to it."""
-
-    device_id: DeviceId
-    conversation: Conversation
-    session: SessionId
-    task: asyncio.Task[None]
+class RetirementRefused(Exception):
+    """The sensor's keys are still needed; the message says for what."""
 
 
 class _Voice:
@@ -69,6 +67,9 @@ class _Voice:
 
     def sensor_status(self, status: SensorStatus) -> None:
         self._ward.sensor_status(self._device_id, status)
+
+    def key_adopted(self, root_key: bytes) -> None:
+        self._ward.key_adopted(self._device_id, root_key)
 
 
 class Ward:
@@ -94,7 +95,7 @@ class Ward:
         self._counters: Counters = parts.counters
         self._channels: dict[DeviceId, SensorChannel] = {}
         self.beds = Bedsides(parts.limits, parts.reader, recorder, live_view, now)
-        self._talks: dict[SensorLink, _Talk] = {}
+        self._talks = Talks(parts.keys, self._converse, self._spawn)
         self._statuses: dict[DeviceId, SensorStatus] = {}
         self._due: dict[DeviceId, set[SessionId]] = defaultdict(set)
         self._late = LateAnalysis(parts, self.beds.late, self._give_up)
@@ -102,6 +103,8 @@ class Ward:
         self._admitted: set[DeviceId] = set()  # to beds of their own
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: asyncio.Queue[BaseException] = asyncio.Queue()
+        self.pairings = PairingDesk(parts.keys.keyring, self._paired, self._spawn)
+        self._rotation = asyncio.Lock()
 
     # Life.
 
@@ -158,36 +161,43 @@ class Ward:
             self._spawn(link.close())
             return
         root_key = self._parts.keys.root_of(session)
-        if root_key is None:
+        awaited = self.pairings.offer(link, session.device_id, guest=root_key is None)
+        if root_key is not None:
+            self._begin_talk(link, session, root_key)
+        elif not awaited:
             self._counters.add("ecg_links_refused_total", reason=FrameRefusal.UNKNOWN_DEVICE)
             log.warning("sensor is not paired", extra={"sensor": device_name(session.device_id)})
             self._spawn(link.close())
-            return
-        self._begin_talk(link, session, root_key)
 
     def received(
         self, link: SensorLink, characteristic: GattCharacteristic, message: bytes
     ) -> None:
         if characteristic is GattCharacteristic.FRAMES:
             self._take_frame(link, message)
-        elif link in self._talks:
-            self._talks[link].conversation.receive(message)
+        elif characteristic is GattCharacteristic.PROVISION:
+            self.pairings.received(link, message)
+        else:
+            self._talks.receive(link, message)
 
     def disconnected(self, link: SensorLink, reason: str) -> None:
-        talk = self._talks.pop(link, None)
-        if talk is not None:
-            talk.task.cancel()
-            self._show_sensor(talk.device_id)
+        self.pairings.disconnected(link)
+        device_id = self._talks.end(link)
+        if device_id is not None:
+            self._show_sensor(device_id)
 
     def _begin_talk(self, link: SensorLink, session: SessionId, root_key: bytes) -> None:
         device_id = session.device_id
-        voice = _Voice(self, device_id)
-        talk = Conversation(link, session, root_key, voice, self._now, self._counters)
-        self._talks[link] = _Talk(device_id, talk, session, self._spawn(talk.run()))
+        self._talks.begin(link, session, root_key)
         channel = self._channels.get(device_id)
         if channel is not None and channel.live_session is not None:
             self._due[device_id].add(channel.live_session)
         self._show_sensor(device_id)
+
+    def _converse(
+        self, link: SensorLink, session: SessionId, root_key: bytes, pending_key: bytes | None
+    ) -> Conversation:
+        voice = _Voice(self, session.device_id)
+        return Conversation(link, session, root_key, voice, self._now, self._counters, pending_key)
 
     def _take_frame(self, link: SensorLink, sealed: bytes) -> None:
         try:
@@ -200,7 +210,8 @@ class Ward:
             self._counters.add("ecg_frames_refused_total", reason=refused.reason)
             return
         self._deliver(channel, signals, now_s)
-        self._follow_session(link, channel)
+        if channel.live_session is not None:
+            self._talks.follow(link, channel.live_session)
         self._await_grace(channel)
 
     def _deliver(self, channel: SensorChannel, signals: list[LiveSignal], now_s: float) -> None:
@@ -210,16 +221,6 @@ class Ward:
             return
         for signal in signals:
             bed.signal(signal, now_s)
-
-    def _follow_session(self, link: SensorLink, channel: SensorChannel) -> None:
-        """A sensor that began another session is talked to under that one."""
-        talk, session = self._talks.get(link), channel.live_session
-        if talk is None or session is None or session == talk.session:
-            return
-        root_key = self._parts.keys.root_of(session)
-        if root_key is not None and session.device_id == talk.device_id:
-            talk.session = session
-            talk.conversation.use_session(session, root_key)
 
     def _await_grace(self, channel: SensorChannel) -> None:
         pending = self._graces.pop(channel.device_id, None)
@@ -252,7 +253,7 @@ class Ward:
             if session is not None:
                 self._due[device_id].add(session)
                 self._late.look(channel, session)
-        self._acknowledge(device_id)
+        self._talks.acknowledge(device_id)
 
     def sensor_status(self, device_id: DeviceId, status: SensorStatus) -> None:
         self._statuses[device_id] = status
@@ -263,10 +264,12 @@ class Ward:
     def settle(self, commit: Commit) -> None:
         """Acknowledge what is durable; look whether it fills a gap."""
         for session, sequences in commit.frames.items():
-            channel = self._channel(session.device_id)
+            channel = self._channels.get(session.device_id)
+            if channel is None:  # the sensor is retired
+                continue
             channel.committed(session, sequences)
             self._due[session.device_id].add(session)
-            self._acknowledge(session.device_id)
+            self._talks.acknowledge(session.device_id)
             if channel.has_late(session):
                 self._late.look(channel, session)
         for conflict in commit.conflicts:
@@ -276,10 +279,58 @@ class Ward:
                 extra={"session": conflict.session.name, "sequence": conflict.sequence},
             )
 
-    def _acknowledge(self, device_id: DeviceId) -> None:
-        for talk in self._talks.values():
-            if talk.device_id == device_id:
-                talk.conversation.acknowledge()
+    # Keys.
+
+    def pair(self, label: SensorLabel, again: bool) -> Pairing:
+        """Begin to pair the sensor of this label; raises PairingFailed."""
+        pairing = self.pairings.begin(label, again)
+        for link in self._talks.links_of(label.device_id):
+            pairing.use(link, guest=False)
+        return pairing
+
+    async def rotate_key(self, device_id: DeviceId) -> int:
+        """Give a connected sensor another root key: its generation. Raises RotationFailed."""
+        links = self._talks.links_of(device_id)
+        if not links:
+            raise RotationFailed("nothing has changed: it is not connected")
+        if self._rotation.locked():
+            raise RotationFailed("nothing has changed: another rotation is under way")
+        async with self._rotation:
+            conversation = self._talks.conversation(links[0])
+            return await rotate_root_key(conversation, self._parts.keys.keyring, device_id)
+
+    async def retire(self, device_id: DeviceId) -> None:
+        """Destroy a sensor's keys; what was found in its signal stays.
+
+        Raises RetirementRefused, and KeyringError or OSError where the keyring is not changed.
+        """
+        bed = self.beds.of(device_id)
+        if bed is not None:
+            raise RetirementRefused(
+                f"{device_name(device_id)} watches {bed.bed.name}; release it first"
+            )
+        channel = self._channels.get(device_id)
+        if channel is not None:
+            channel.finish()
+        self._parts.keys.forget(device_id)
+        self._channels.pop(device_id, None)
+        for link in self._talks.links_of(device_id):
+            self._talks.end(link)
+            await link.close()
+        log.warning(
+            "sensor is retired, its keys destroyed", extra={"sensor": device_name(device_id)}
+        )
+
+    def key_adopted(self, device_id: DeviceId, root_key: bytes) -> None:
+        self._parts.keys.adopt(device_id, root_key)
+        log.info("sensor uses its new root key", extra={"sensor": device_name(device_id)})
+
+    def _paired(self, link: SensorLink, session: SessionId) -> None:
+        log.info("sensor is paired", extra={"sensor": device_name(session.device_id)})
+        if link in self._talks:
+            self._talks.use_session(link, session)
+        elif (root_key := self._parts.keys.root_of(session)) is not None:
+            self._begin_talk(link, session, root_key)
 
     # Time.
 
@@ -306,7 +357,16 @@ class Ward:
         return tuple(self._channels.values())
 
     def is_connected(self, device_id: DeviceId) -> bool:
-        return any(talk.device_id == device_id for talk in self._talks.values())
+        return bool(self._talks.links_of(device_id))
+
+    def status_of(self, device_id: DeviceId) -> SensorStatus | None:
+        """The newest that the sensor has said under seal."""
+        return self._statuses.get(device_id)
+
+    def updatable(self, device_id: DeviceId) -> Conversation | None:
+        """The conversation with the sensor, where one is connected that takes updates."""
+        links = [link for link in self._talks.links_of(device_id) if link.takes_updates]
+        return self._talks.conversation(links[0]) if links else None
 
     async def command(self, command: BedCommand) -> None:
         """Change the beds; raises BedCommandRefused."""

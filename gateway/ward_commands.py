@@ -13,6 +13,7 @@ from gateway.bed_limits import KEY_OF
 from gateway.config_file import DEFAULT_PATH, load_config
 from gateway.control import ControlRefused, Json, ask
 from gateway.text_table import text_table
+from gateway.update_command import UPDATE_HELP, add_update
 
 LIMITS_HELP = (
     "show a bed's alarm limits, or give its patient limits of their own; they end with the "
@@ -21,8 +22,21 @@ LIMITS_HELP = (
 ASKED = ("bed", "sensor", "kind", "seconds", "reset", *KEY_OF)  # what a command carries
 
 
+RETIRED = (
+    "Its keys are destroyed: beats, alarms and summaries stay, the stored waveforms of it can't be"
+    " opened any more, and it is not heard until it is paired again."
+)
+
+
 def add_sensors(parser: argparse.ArgumentParser) -> None:
     _add_gateway(parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    rotate = actions.add_parser("rotate-key", help="give a connected sensor another root key")
+    rotate.add_argument("sensor", help="its name, as in ECG-0000002A")
+    retire = actions.add_parser("retire", help="destroy a sensor's keys", description=RETIRED)
+    retire.add_argument("sensor", help="its name, as in ECG-0000002A")
+    retire.add_argument("--yes", action="store_true", help="do not ask")
+    add_update(actions.add_parser("update", help=UPDATE_HELP, description=UPDATE_HELP))
 
 
 def add_beds(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
     action = getattr(arguments, "action", None)
     command = arguments.command if action is None else f"{arguments.command} {action}"
     asked = {name: value for name, value in vars(arguments).items() if name in ASKED}
+    if action == "retire" and not arguments.yes and not _confirmed(arguments.sensor):
+        print("ecg-gateway: nothing has changed", file=sys.stderr)
+        return 1
     try:
         answer = ask(state_directory, command, **asked)
     except ControlRefused as refused:
@@ -87,6 +104,12 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     _print(command, answer, arguments.json)
     return 0
+
+
+def _confirmed(sensor: str) -> bool:
+    print(RETIRED)
+    print(f'Type "{sensor}" to retire it: ', end="", flush=True)
+    return sys.stdin.readline().strip() == sensor
 
 
 def _add_gateway(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +128,7 @@ def _print(command: str, answer: Json, as_json: bool) -> None:
     elif command == "alarms pause" and isinstance(answer, int | float):
         print(f"silent until {time.strftime('%H:%M:%S', time.localtime(answer))}")
     else:
-        print("done")
+        print(answer if isinstance(answer, str) else "done")
 
 
 def _table(rows: Sequence[Json]) -> str:

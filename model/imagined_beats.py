@@ -25,6 +25,9 @@ RHYTHMS_OF = {"V": ("N", "S", "V", "F")}  # its shape tells a ventricular beat, 
 PREMATURE_SHARE = 0.16  # of normal beats, which become supraventricular ones
 FIBRILLATING_SHARE = 0.16  # of normal beats, whose atria fibrillate
 TRANSPLANTED_SHARE = 0.4  # of ventricular beats, which are given to other patients
+FUSED_SHARE = 0.15  # ... which meet a normal beat halfway
+FUSED_PART = (0.25, 0.75)  # of the ventricles that the ventricular beat activates
+ABERRANT_SHARE = 0.08  # of normal beats, which are conducted as in another patient
 
 # samples from R: the P wave, what may follow an early R of the beat before, and its T wave
 P_WAVE = (-32, -7)
@@ -69,15 +72,18 @@ class ShownBeats:
 def imagine(shown: ShownBeats, others: TrainingBeats, generator: np.random.Generator) -> None:
     """Give some of the beats the marks of another origin; `others` are hosts and donors."""
     exchange_rhythms(shown, others, generator)
-    fate = generator.random(len(shown.aami))
-    is_normal, is_ventricular = (
-        shown.aami == name for name in (BeatClass.NORMAL, BeatClass.VENTRICULAR)
-    )
-    transplant(
-        shown, np.flatnonzero(is_ventricular & (fate < TRANSPLANTED_SHARE)), others, generator
-    )
-    make_premature(shown, np.flatnonzero(is_normal & (fate < PREMATURE_SHARE)), others, generator)
-    fibrillate(shown, np.flatnonzero(is_normal & (fate >= 1.0 - FIBRILLATING_SHARE)), generator)
+    origin, fate = shown.aami.copy(), generator.random(len(shown.aami))
+
+    def fated(name: BeatClass, start: float, share: float) -> NDArray[np.intp]:
+        return np.flatnonzero((origin == name) & (fate >= start) & (fate < start + share))
+
+    ventricular, normal = BeatClass.VENTRICULAR, BeatClass.NORMAL
+    transplant(shown, fated(ventricular, 0.0, TRANSPLANTED_SHARE), others, generator)
+    fuse(shown, fated(ventricular, TRANSPLANTED_SHARE, FUSED_SHARE), others, generator)
+    make_premature(shown, fated(normal, 0.0, PREMATURE_SHARE), others, generator)
+    aberrant = fated(normal, PREMATURE_SHARE, ABERRANT_SHARE)
+    conduct_aberrantly(shown, aberrant, others, generator)
+    fibrillate(shown, fated(normal, 1.0 - FIBRILLATING_SHARE, FIBRILLATING_SHARE), generator)
 
 
 def span(usual: Windows) -> Windows:
@@ -117,6 +123,45 @@ def transplant(
     usual *= span(shown.usual[places])
     shown.windows[places] *= sign * size * span(usual) / span(shown.usual[places])
     shown.usual[places] = shown.late[places] = usual
+
+
+def fuse(
+    shown: ShownBeats,
+    places: NDArray[np.intp],
+    others: TrainingBeats,
+    generator: np.random.Generator,
+) -> None:
+    """Ventricular beats that come with the usual ones: each activates a part of the ventricles.
+
+    The P wave is the usual one and the beat is hardly early.
+    """
+    hosts = of_any_patient(others, others.aami == BeatClass.NORMAL, len(places), generator)
+    part = generator.uniform(*FUSED_PART, (len(places), 1)).astype(np.float32)
+    fused = part * shown.windows[places] + (1 - part) * shown.usual[places]
+    before = R_POSITION + P_WAVE[1]
+    fused[:, :before] = shown.usual[places, :before]
+    shown.windows[places] = fused
+    shown.rr_features[places] = others.rr_features[hosts]
+    shown.aami[places] = BeatClass.FUSION
+
+
+def conduct_aberrantly(
+    shown: ShownBeats,
+    places: NDArray[np.intp],
+    others: TrainingBeats,
+    generator: np.random.Generator,
+) -> None:
+    """After the P wave that they have, the QRS complex and T wave of another patient's beats.
+
+    As in a bundle branch block that comes and goes: wide and new, and yet normal by AAMI's classes.
+    """
+    donors = of_any_patient(others, others.aami == BeatClass.NORMAL, len(places), generator)
+    size = span(shown.usual[places]) / span(others.usual[donors])
+    sign = generator.choice(np.array([-1, 1], np.float32), (len(places), 1))
+    start = R_POSITION + P_WAVE[1]
+    donated = sign * size * others.windows[donors, start:]
+    step = shown.windows[places, start : start + 1] - donated[:, :1]
+    shown.windows[places, start:] = donated + step
 
 
 def make_premature(

@@ -27,10 +27,9 @@ from gateway.radio.message_codec import (
 )
 from gateway.radio.source import LinkLost, SensorLink
 from gateway.simulator.board import Board
+from gateway.simulator.cores import open_core
 from gateway.simulator.ecg_sources import FrameSamples
 from gateway.simulator.flash import Flash
-from gateway.simulator.outbox import Outbox
-from gateway.simulator.virtual_sensor import boot_twin
 from gateway.simulator.ward import Ward
 
 HELD_FRAMES = 5000
@@ -73,19 +72,23 @@ class SimulatedWard:
         mtu: int = WANTED_MTU,
         speed: float = 30.0,
         patience_s: float = 10.0,
+        secret: bytes | None = None,
+        core: str = "python",
     ) -> Board:
-        outbox = Outbox(HELD_FRAMES)
+        """With a `secret` it is a new sensor, which waits for whoever knows its label."""
+        outbox, boot_core = open_core(core, HELD_FRAMES)
         board = Board(
             DeviceId(device_id),
             root_key(device_id),
             lambda rate_hz: CountingEcg(frames, rate_hz or 250),
             outbox,
-            boot_twin(outbox),
+            boot_core,
             Flash(None, ""),
             self.link,
             mtu,
             speed,
             patience_s,
+            secret,
         )
         self.boards.append(board)
         return board

@@ -10,6 +10,8 @@ import segno
 
 from gateway.__main__ import main
 from gateway.label import LabelError, label_text
+from gateway.messages import DeviceId
+from gateway.radio.sensor_label import SensorLabel, parse_label
 
 SECRET = "0a" * 32
 
@@ -22,6 +24,23 @@ def test_the_text_names_the_sensor_and_its_secret() -> None:
 def test_anything_but_64_hex_digits_is_refused(secret: str) -> None:
     with pytest.raises(LabelError, match="64 hex digits"):
         label_text("ECG-0000002A", secret)
+
+
+def test_the_text_is_read_back_as_it_was_scanned_or_typed() -> None:
+    label = parse_label(f" ECG1:ECG-0000002A:{SECRET[:32]}\n {SECRET[32:].upper()} \n")
+    assert label == SensorLabel(DeviceId(0x2A), bytes.fromhex(SECRET))
+    assert SECRET not in repr(label)
+    assert parse_label(label.text) == label
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", f"ECG2:ECG-0000002A:{SECRET}", f"ECG1:ECG-2A:{SECRET}", f"ECG1:ECG-0000002A:{SECRET}0"],
+)
+def test_what_is_no_label_is_refused_without_its_secret(text: str) -> None:
+    with pytest.raises(LabelError, match="not a label's text") as refused:
+        parse_label(text)
+    assert SECRET not in str(refused.value)
 
 
 def test_the_code_is_written_for_its_owner_alone(tmp_path: Path, capsys) -> None:

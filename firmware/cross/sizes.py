@@ -8,7 +8,7 @@ from pathlib import Path
 
 # Bytes of code and constants, and of one function's stack frame; a third above what was measured.
 BUDGETS = {
-    "ecg_crypto": (1650, 240),
+    "ecg_crypto": (2050, 240),
     "ecg_flash_ring": (1750, 1250),
     "ecg_frame": (880, 640),
     "ecg_keys": (730, 130),
@@ -21,6 +21,7 @@ BUDGETS = {
     "ecg_sensor": (3850, 900),
     "ecg_signal": (660, 90),
     "ecg_types": (150, 30),
+    "ecg_update": (2150, 450),
 }
 SIZE = {"xtensa": "xtensa-lx106-elf-size", "riscv": "riscv64-unknown-elf-size"}
 

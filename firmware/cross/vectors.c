@@ -9,6 +9,7 @@
 #include "ecg_link.h"
 #include "ecg_pairing.h"
 #include "ecg_signal.h"
+#include "ecg_update.h"
 
 #define FRAMES 200u
 #define STACK_PATTERN 0xA5u
@@ -25,6 +26,8 @@ static uint8_t map[ECG_OUTBOX_MAP_BYTES(ECG_LEAST_RAM_FRAMES, 0u)];
 static ecg_outbox_t outbox;
 static ecg_sensor_t sensor;
 static ecg_pairing_t pairing;
+static ecg_update_t update;
+static uint8_t slot_bytes[512];
 static uint32_t draws;
 
 static void say(const char *text)
@@ -181,6 +184,97 @@ static void pair(void)
     say_hex("pairing_key", key, sizeof key);
 }
 
+static bool slot_erase(void *context, uint32_t block)
+{
+    (void)context;
+    (void)block;
+    memset(slot_bytes, 0xFF, sizeof slot_bytes);
+    return true;
+}
+
+static bool slot_program(void *context, uint32_t address, const uint8_t *bytes, size_t length)
+{
+    (void)context;
+    memcpy(&slot_bytes[address], bytes, length);
+    return true;
+}
+
+static bool slot_read(void *context, uint32_t address, uint8_t *out, size_t length)
+{
+    (void)context;
+    memcpy(out, &slot_bytes[address], length);
+    return true;
+}
+
+static bool slot_keep(void *context, const uint8_t record[ECG_UPDATE_RECORD_BYTES])
+{
+    (void)context;
+    (void)record;
+    return true;
+}
+
+static bool slot_start_from(void *context)
+{
+    (void)context;
+    return false;
+}
+
+static const ecg_slot_t slot = {NULL,      1u,        slot_erase,     slot_program,
+                                slot_read, slot_keep, slot_start_from};
+
+static void say_update(const char *name, uint8_t type, const uint8_t *argument, size_t length)
+{
+    ecg_message_t command = {.type = type, .length = length};
+    ecg_update_answer_t answer;
+    memcpy(command.payload, argument, length);
+    if (ecg_update_obey(&update, &command, true, 1u, &answer)) {
+        say_hex(name, &answer.code, 1u);
+        say_hex("  its body", answer.body, answer.length);
+    }
+}
+
+/* firmware_signer and firmware_manifest of tests/vectors/firmware.txt */
+static const uint8_t signer[ECG_P256_POINT_BYTES] = {
+        0x04, 0xf2, 0x28, 0x04, 0x7e, 0x56, 0x6a, 0x85, 0xcb, 0x36, 0x9e, 0x88,
+        0x2b, 0xff, 0x9b, 0xdd, 0x60, 0xa7, 0x78, 0x86, 0x41, 0x31, 0x72, 0x03,
+        0xc4, 0x05, 0x5a, 0x03, 0xf9, 0x6f, 0x31, 0x4a, 0xeb, 0x26, 0x3a, 0xb1,
+        0x03, 0xc5, 0x67, 0x50, 0x5d, 0xc2, 0x30, 0x9a, 0x68, 0x32, 0x5e, 0xca,
+        0xbc, 0x5f, 0x28, 0xe0, 0xd3, 0x5b, 0x39, 0xfb, 0x6f, 0x7a, 0x04, 0x84,
+        0x19, 0x3a, 0xc4, 0x1f, 0xc7};
+static const uint8_t manifest[ECG_MANIFEST_BYTES] = {
+        0x45, 0x43, 0x47, 0x46, 0x01, 0x01, 0x03, 0x00, 0x05, 0x00, 0x02, 0x00,
+        0xf4, 0x01, 0x00, 0x00, 0x3c, 0xd8, 0xf7, 0xa1, 0xe1, 0x7b, 0x0d, 0x0b,
+        0x24, 0x44, 0xe7, 0x45, 0x7c, 0xc9, 0xe5, 0xc4, 0x9d, 0x0c, 0x82, 0x9a,
+        0xc5, 0x67, 0xa4, 0x8e, 0x60, 0x4c, 0xc5, 0x53, 0xd5, 0xeb, 0x61, 0x48,
+        0xe4, 0x4d, 0xba, 0x52, 0x88, 0x93, 0x09, 0x26, 0x5c, 0xc6, 0x19, 0x23,
+        0x89, 0x0a, 0x0b, 0x06, 0xff, 0xd5, 0x21, 0x5e, 0xc4, 0x55, 0x9b, 0x14,
+        0x4d, 0x82, 0xba, 0x15, 0xc4, 0x98, 0x05, 0xa1, 0x92, 0xd1, 0x69, 0x33,
+        0x77, 0x26, 0x07, 0xda, 0xb8, 0x6c, 0xe2, 0xc3, 0x7c, 0x47, 0xdb, 0x91,
+        0xdd, 0x76, 0x81, 0x51, 0x32, 0xba, 0xa9, 0x44, 0xf1, 0x21, 0x76, 0xbd,
+        0xc6, 0x94, 0x87, 0x3f};
+
+static void begin_update(void)
+{
+    static const ecg_release_t running = {{1u, 0u, 0u}, 5u, 0u};
+    ecg_update_init(&update, &slot, signer, &running, false, NULL);
+    say_update("update_begin", ECG_UPDATE_BEGIN, manifest, sizeof manifest);
+}
+
+/* An image of the right length and with other bytes, as if it had been damaged. */
+static void take_update(void)
+{
+    uint8_t chunk[ECG_CHUNK_MOST_BYTES] = {0u};
+    for (uint32_t at = 0u; at < 480u; at += 240u) {
+        ecg_put(chunk, at, 4u);
+        say_update("no answer", ECG_UPDATE_CHUNK, chunk, sizeof chunk);
+    }
+    ecg_put(chunk, 480u, 4u);
+    say_update("no answer", ECG_UPDATE_CHUNK, chunk, 24u);
+    say_update("update_hashes", ECG_UPDATE_FINISH, chunk, 0u);
+    ecg_update_work(&update);
+    say_update("update_damaged", ECG_UPDATE_FINISH, chunk, 0u);
+}
+
 static void cut_and_gather(void)
 {
     uint8_t gathered[ECG_FRAME_BYTES];
@@ -235,6 +329,8 @@ int main(void)
     start_sensor();
     measure("instructions to open a command and seal two replies:", receive_command);
     measure("instructions of the pairing handshake:", pair);
+    measure("instructions to verify a release's signature:", begin_update);
+    measure("instructions to take and hash 500 bytes of it:", take_update);
     if (cross_stack_floor() != 0u) {
         say_number("most bytes that PSA had on its heap:", cross_heap_most());
     }

@@ -6,7 +6,8 @@
 #include "ecg_pairing.h"
 #include "ecg_sensor.h"
 
-#define FIRMWARE_VERSION {0u, 1u, 0u}
+#define CHIP 5u /* an ESP32-C3 */
+#define SLOT_BLOCKS 22u /* of a slot in partitions.csv */
 #define BATTERY_PERCENT 100u /* it lives on this machine's power */
 
 struct ecg_host {
@@ -19,6 +20,15 @@ struct ecg_host {
     ecg_board_t board;
     ecg_sensor_t sensor;
     ecg_pairing_t pairing;
+    uint8_t slot_bytes[SLOT_BLOCKS * ECG_UPDATE_BLOCK_BYTES];
+    uint8_t record[ECG_UPDATE_RECORD_BYTES];
+    uint8_t signer[ECG_P256_POINT_BYTES];
+    ecg_slot_t slot;
+    ecg_update_t update;
+    ecg_release_t running;
+    ecg_release_t former; /* while the running one is on trial */
+    bool on_trial;
+    bool starts_slot; /* at the next boot */
     ecg_host_state_t before; /* the counts of former boots */
     bool booted;
 };
@@ -52,7 +62,7 @@ static bool draw(void *context, uint8_t *out, size_t length)
     return ecg_random(out, length) == ECG_OK;
 }
 
-/* Keys live as long as the process: the sensor holds both in its identity. */
+/* Whoever drives the host keeps the keys: it asks `ecg_host_keys` before an answer goes out. */
 static bool keep_pending(void *context, const uint8_t key[ECG_ROOT_KEY_BYTES])
 {
     (void)context;
@@ -64,6 +74,61 @@ static bool adopt_pending(void *context)
 {
     (void)context;
     return true;
+}
+
+static bool slot_erase(void *context, uint32_t block)
+{
+    ecg_host_t *host = context;
+    memset(&host->slot_bytes[block * ECG_UPDATE_BLOCK_BYTES], 0xFF, ECG_UPDATE_BLOCK_BYTES);
+    return true;
+}
+
+static bool slot_program(void *context, uint32_t address, const uint8_t *bytes, size_t length)
+{
+    ecg_host_t *host = context;
+    for (size_t at = 0u; at < length; at++) {
+        host->slot_bytes[address + at] &= bytes[at];
+    }
+    return true;
+}
+
+static bool slot_read(void *context, uint32_t address, uint8_t *out, size_t length)
+{
+    const ecg_host_t *host = context;
+    memcpy(out, &host->slot_bytes[address], length);
+    return true;
+}
+
+static bool slot_keep(void *context, const uint8_t record[ECG_UPDATE_RECORD_BYTES])
+{
+    ecg_host_t *host = context;
+    memcpy(host->record, record, sizeof host->record);
+    return true;
+}
+
+static bool slot_start_from(void *context)
+{
+    ecg_host_t *host = context;
+    host->starts_slot = true;
+    return true;
+}
+
+/* What the bootloader does: the new firmware once, the former one if it was on trial. */
+static void choose_slot(ecg_host_t *host)
+{
+    if (host->starts_slot) {
+        host->former = host->running;
+        host->running = ecg_release_of(host->record);
+    } else if (host->on_trial) {
+        host->running = host->former;
+    } else {
+        /* as before */
+    }
+    host->on_trial = host->starts_slot;
+    host->starts_slot = false;
+    (void)psa_hash_abort(&host->update.hash);
+    ecg_update_init(&host->update, &host->slot, host->signer, &host->running, host->on_trial,
+                    host->record);
 }
 
 static bool open_outbox(ecg_host_t *host)
@@ -86,6 +151,9 @@ ecg_host_t *ecg_host_new(uint32_t flash_sectors)
     host->map = malloc(
         ECG_OUTBOX_MAP_BYTES(ECG_LEAST_RAM_FRAMES, (size_t)sectors * ECG_FLASH_SLOTS_PER_SECTOR));
     host->flash = (ecg_flash_t){host, sectors, flash_read, flash_program, flash_erase};
+    host->running = (ecg_release_t){{0u, 1u, 0u}, CHIP, 0u};
+    host->slot = (ecg_slot_t){host,      SLOT_BLOCKS, slot_erase,     slot_program,
+                              slot_read, slot_keep,   slot_start_from};
     host->board = (ecg_board_t){host, draw, keep_pending, adopt_pending};
     if ((host->flash_bytes == NULL) || (host->map == NULL) || (ecg_crypto_start() != ECG_OK)) {
         ecg_host_free(host);
@@ -117,14 +185,19 @@ static uint32_t refused(const ecg_host_t *host)
     return all;
 }
 
-int ecg_host_boot(ecg_host_t *host, uint32_t device_id, uint32_t boot_id, const uint8_t *root_key,
-                  uint16_t sample_rate_hz, uint32_t stranger_timeout_ms)
+int ecg_host_boot(ecg_host_t *host, uint32_t device_id, uint32_t boot_id,
+                  const ecg_host_keys_t *keys, uint16_t sample_rate_hz,
+                  uint32_t stranger_timeout_ms)
 {
     ecg_identity_t identity = {.device_id = device_id,
                                .boot_id = boot_id,
-                               .version = FIRMWARE_VERSION,
-                               .provisioned = true};
-    memcpy(identity.root_key, root_key, ECG_ROOT_KEY_BYTES);
+                               .has_pending_key = keys->has_pending_key != 0u,
+                               .provisioned = keys->provisioned != 0u};
+    memcpy(identity.root_key, keys->root_key, ECG_ROOT_KEY_BYTES);
+    memcpy(identity.pending_key, keys->pending_key, ECG_ROOT_KEY_BYTES);
+    ecg_pairing_close(&host->pairing);
+    choose_slot(host);
+    memcpy(identity.version, host->running.version, sizeof identity.version);
     if (host->booted) {
         (void)ecg_outbox_flush(&host->outbox);
         ecg_host_state(host, &host->before);
@@ -136,10 +209,20 @@ int ecg_host_boot(ecg_host_t *host, uint32_t device_id, uint32_t boot_id, const 
     host->booted = true;
     const ecg_result_t result = ecg_sensor_start(&host->sensor, &identity, &host->board,
                                                  &host->outbox, sample_rate_hz);
+    ecg_sensor_take_updates(&host->sensor, &host->update);
     host->sensor.stranger_timeout_ms = stranger_timeout_ms;
     host->sensor.battery_percent = BATTERY_PERCENT;
     ecg_wipe(&identity, sizeof identity);
     return (int)result;
+}
+
+void ecg_host_keys(const ecg_host_t *host, ecg_host_keys_t *keys)
+{
+    const ecg_identity_t *identity = &host->sensor.identity;
+    *keys = (ecg_host_keys_t){.has_pending_key = identity->has_pending_key ? 1u : 0u,
+                              .provisioned = identity->provisioned ? 1u : 0u};
+    memcpy(keys->root_key, identity->root_key, ECG_ROOT_KEY_BYTES);
+    memcpy(keys->pending_key, identity->pending_key, ECG_ROOT_KEY_BYTES);
 }
 
 void ecg_host_state(const ecg_host_t *host, ecg_host_state_t *state)
@@ -233,15 +316,40 @@ int ecg_host_overdue_report(ecg_host_t *host, uint8_t *reply, size_t *length)
     return (int)count;
 }
 
+void ecg_host_trust(ecg_host_t *host, const uint8_t *signer)
+{
+    memcpy(host->signer, signer, sizeof host->signer);
+}
+
+int ecg_host_restart_due(ecg_host_t *host, uint32_t up_ms)
+{
+    ecg_update_work(&host->update);
+    const bool heard = ecg_sensor_is_heard(&host->sensor);
+    const ecg_trial_t trial = ecg_update_try(&host->update, heard, up_ms);
+    host->on_trial = host->update.on_trial;
+    return ((trial == ECG_TRIAL_FAILED) || ecg_update_restarts(&host->update)) ? 1 : 0;
+}
+
 void ecg_host_status(const ecg_host_t *host, uint8_t *status)
 {
     ecg_sensor_status(&host->sensor, status);
 }
 
-int ecg_host_pair(ecg_host_t *host, const uint8_t *secret, const uint8_t *first, size_t length,
-                  const uint8_t *ephemeral, uint8_t *answers)
+void ecg_host_open_pairing(ecg_host_t *host, const uint8_t *secret)
 {
     ecg_pairing_open(&host->pairing, host->sensor.identity.device_id, secret);
+    host->sensor.pairing_window = true;
+}
+
+void ecg_host_close_pairing(ecg_host_t *host)
+{
+    ecg_pairing_close(&host->pairing);
+    host->sensor.pairing_window = false;
+}
+
+int ecg_host_pair(ecg_host_t *host, const uint8_t *first, size_t length, const uint8_t *ephemeral,
+                  uint8_t *answers)
+{
     return (int)ecg_pairing_respond(&host->pairing, first, length, ephemeral,
                                     host->sensor.identity.root_key, answers,
                                     &answers[ECG_PAIRING_SECOND_BYTES]);
@@ -249,5 +357,10 @@ int ecg_host_pair(ecg_host_t *host, const uint8_t *secret, const uint8_t *first,
 
 int ecg_host_pair_confirm(ecg_host_t *host, const uint8_t *message, size_t length)
 {
-    return (int)ecg_pairing_confirm(&host->pairing, message, length);
+    const ecg_result_t result = ecg_pairing_confirm(&host->pairing, message, length);
+    if (result == ECG_OK) {
+        host->sensor.identity.provisioned = true;
+        host->sensor.pairing_window = false;
+    }
+    return (int)result;
 }

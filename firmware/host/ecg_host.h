@@ -15,12 +15,22 @@ typedef struct {
     uint8_t sampling;
 } ecg_host_state_t;
 
+/* What NVS keeps on a chip. */
+typedef struct {
+    uint8_t root_key[32];
+    uint8_t pending_key[32];
+    uint8_t has_pending_key;
+    uint8_t provisioned;
+} ecg_host_keys_t;
+
 ecg_host_t *ecg_host_new(uint32_t flash_sectors);
 void ecg_host_free(ecg_host_t *host);
 
 /* A restart: what RAM holds goes to flash and is found there again. */
-int ecg_host_boot(ecg_host_t *host, uint32_t device_id, uint32_t boot_id, const uint8_t *root_key,
-                  uint16_t sample_rate_hz, uint32_t stranger_timeout_ms);
+int ecg_host_boot(ecg_host_t *host, uint32_t device_id, uint32_t boot_id,
+                  const ecg_host_keys_t *keys, uint16_t sample_rate_hz,
+                  uint32_t stranger_timeout_ms);
+void ecg_host_keys(const ecg_host_t *host, ecg_host_keys_t *keys);
 void ecg_host_state(const ecg_host_t *host, ecg_host_state_t *state);
 void ecg_host_set_sampling(ecg_host_t *host, int sampling);
 
@@ -40,9 +50,16 @@ int ecg_host_must_drop(const ecg_host_t *host, uint32_t now_ms);
 int ecg_host_received(ecg_host_t *host, const uint8_t *message, size_t length, uint64_t now_us,
                       uint8_t *replies, size_t *lengths);
 int ecg_host_overdue_report(ecg_host_t *host, uint8_t *reply, size_t *length);
+/* A release's public key, 65 bytes: without it no update is taken. Before the first boot. */
+void ecg_host_trust(ecg_host_t *host, const uint8_t *signer);
+
+/* Into new firmware, or back from one that failed its trial: boot again then. Call it now and then. */
+int ecg_host_restart_due(ecg_host_t *host, uint32_t up_ms);
 void ecg_host_status(const ecg_host_t *host, uint8_t *status);
 
 /* Pairing: `answers` gets 48 bytes of the handshake and 48 of the sealed root key. */
-int ecg_host_pair(ecg_host_t *host, const uint8_t *secret, const uint8_t *first, size_t length,
-                  const uint8_t *ephemeral, uint8_t *answers);
+void ecg_host_open_pairing(ecg_host_t *host, const uint8_t *secret);
+void ecg_host_close_pairing(ecg_host_t *host);
+int ecg_host_pair(ecg_host_t *host, const uint8_t *first, size_t length, const uint8_t *ephemeral,
+                  uint8_t *answers);
 int ecg_host_pair_confirm(ecg_host_t *host, const uint8_t *message, size_t length);

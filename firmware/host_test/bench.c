@@ -23,9 +23,10 @@ static size_t read_hex(const char *hex, uint8_t *out)
 
 size_t vector(const char *name, uint8_t out[VECTOR_BYTES])
 {
-    static const char *const files[] = {VECTORS "/protocol.txt", VECTORS "/pairing.txt"};
+    static const char *const files[] = {VECTORS "/protocol.txt", VECTORS "/pairing.txt",
+                                        VECTORS "/firmware.txt"};
     char line[2u * VECTOR_BYTES + 100u];
-    for (size_t at = 0u; at < 2u; at++) {
+    for (size_t at = 0u; at < sizeof files / sizeof files[0]; at++) {
         FILE *file = fopen(files[at], "r");
         assert_non_null(file);
         while (fgets(line, sizeof line, file) != NULL) {

@@ -56,6 +56,10 @@ WRAPPED(psa_raw_key_agreement,
         (psa_algorithm_t alg, psa_key_id_t key, const uint8_t *peer, size_t length, uint8_t *out,
          size_t size, size_t *written),
         (alg, key, peer, length, out, size, written))
+WRAPPED(psa_verify_hash,
+        (psa_key_id_t key, psa_algorithm_t alg, const uint8_t *hash, size_t length,
+         const uint8_t *signature, size_t size),
+        (key, alg, hash, length, signature, size))
 WRAPPED(psa_aead_encrypt,
         (psa_key_id_t key, psa_algorithm_t alg, const uint8_t *nonce, size_t nonce_length,
          const uint8_t *ad, size_t ad_length, const uint8_t *in, size_t in_length, uint8_t *out,

@@ -21,10 +21,10 @@ static struct {
     unsigned values;
     ecg_outlet_t last;
     size_t longest;
-    unsigned messages[3];
+    unsigned messages[4];
     uint8_t control_types[4]; /* of the first messages on control */
-    uint8_t gathered[3][ECG_FRAME_BYTES];
-    ecg_reassembler_t reassemblers[3];
+    uint8_t gathered[4][ECG_FRAME_BYTES];
+    ecg_reassembler_t reassemblers[4];
 } central;
 
 static ecg_send_result_t take_value(void *context, ecg_outlet_t outlet, const uint8_t *value,
@@ -56,7 +56,7 @@ static int start(void **state)
 {
     (void)state;
     memset(&central, 0, sizeof central);
-    for (size_t at = 0; at < 3; at++) {
+    for (size_t at = 0; at < 4; at++) {
         ecg_reassembler_init(&central.reassemblers[at], central.gathered[at], ECG_FRAME_BYTES);
     }
     central.room = 1000;
@@ -93,19 +93,24 @@ static void sample(unsigned frames)
     }
 }
 
-/* Writes a sealed request for the status as the gateway does, in pieces of `mtu`. */
-static void ask_for_status(uint64_t counter, size_t mtu)
+/* Writes a sealed command as the gateway does, in pieces of `mtu`. */
+static void order(ecg_inlet_t inlet, uint8_t type, uint64_t counter, size_t mtu)
 {
     uint8_t sealed[ECG_MESSAGE_MOST_BYTES];
     uint8_t value[ECG_MOST_MTU];
     ecg_cutter_t cutter;
-    const size_t size = gateway_seals(identity.root_key, &sensor.running.id, ECG_REQUEST_STATUS,
-                                      counter, NULL, 0, sealed);
+    const size_t size = gateway_seals(identity.root_key, &sensor.running.id, type, counter,
+                                      NULL, 0, sealed);
     assert_true(ecg_cutter_start(&cutter, sealed, size, mtu - 3u, (uint8_t)counter));
     for (size_t n = ecg_cutter_piece(&cutter, value); n > 0; n = ecg_cutter_piece(&cutter, value)) {
-        ecg_link_written(&ecg_link, true, value, n, 0);
+        ecg_link_written(&ecg_link, inlet, value, n, 0);
         ecg_cutter_sent(&cutter);
     }
+}
+
+static void ask_for_status(uint64_t counter, size_t mtu)
+{
+    order(ECG_FROM_CONTROL, ECG_REQUEST_STATUS, counter, mtu);
 }
 
 static void frames_arrive_whole_at(uint16_t mtu, unsigned values)
@@ -228,7 +233,7 @@ static void acknowledgements_reach_the_sensor(void **state)
     const size_t size = gateway_seals(identity.root_key, &sensor.running.id, ECG_ACKNOWLEDGEMENT,
                                       1, payload, length, sealed);
     assert_true(ecg_cutter_start(&cutter, sealed, size, 514, 1));
-    ecg_link_written(&ecg_link, false, value, ecg_cutter_piece(&cutter, value), 0);
+    ecg_link_written(&ecg_link, ECG_FROM_ACKNOWLEDGE, value, ecg_cutter_piece(&cutter, value), 0);
     assert_int_equal(outbox.held, 0);
 }
 
@@ -270,6 +275,24 @@ static void pairing_messages_have_counters_of_their_own(void **state)
     assert_int_equal(central.messages[ECG_ON_PROVISION], 2);
 }
 
+static void answers_go_out_where_their_commands_came_in(void **state)
+{
+    (void)state;
+    connect_with(517);
+    order(ECG_FROM_FIRMWARE, ECG_UPDATE_FINISH, 1, 517);
+    for (unsigned at = 0; at < 2; at++) {
+        ecg_link_pump(&ecg_link, 0);
+        ecg_link_confirmed(&ecg_link);
+    }
+    assert_int_equal(central.messages[ECG_ON_FIRMWARE], 1);
+    assert_int_equal(central.gathered[ECG_ON_FIRMWARE][0], ECG_ANSWER);
+    assert_int_equal(central.messages[ECG_ON_CONTROL], 1);
+    assert_int_equal(central.control_types[0], ECG_HELD_REPORT);
+    ask_for_status(2, 517);
+    ecg_link_pump(&ecg_link, 0);
+    assert_int_equal(central.messages[ECG_ON_CONTROL], 2);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -284,6 +307,7 @@ int main(void)
         TEST(acknowledgements_reach_the_sensor),
         TEST(replies_beyond_the_queue_are_dropped_and_counted),
         TEST(pairing_messages_have_counters_of_their_own),
+        TEST(answers_go_out_where_their_commands_came_in),
     };
     return ((ecg_crypto_start() == ECG_OK) ? 0 : 1) + cmocka_run_group_tests(tests, NULL, NULL);
 }

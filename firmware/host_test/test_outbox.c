@@ -259,6 +259,26 @@ static void a_restart_that_was_announced_loses_nothing(void **state)
     assert_int_equal(outbox.run_count, 0);
 }
 
+static void a_restart_is_survived_by_what_fits_into_flash(void **state)
+{
+    (void)state;
+    const uint32_t slots = SECTORS * ECG_FLASH_SLOTS_PER_SECTOR;
+    start(RAM, false);
+    assert_true(ecg_outbox_survives_restart(&outbox));
+    add(&first_session, 0, 1, false);
+    assert_false(ecg_outbox_survives_restart(&outbox));
+    start(RAM, true);
+    uint32_t held = 0;
+    while (ecg_outbox_survives_restart(&outbox)) {
+        add(&first_session, held, held + 1, false);
+        held++;
+    }
+    assert_in_range(held, slots / 2u, slots - ECG_FRAMES_BEFORE_RESTART);
+    add(&first_session, held, held + ECG_FRAMES_BEFORE_RESTART - 1u, false);
+    assert_int_equal(ecg_outbox_flush(&outbox), 0);
+    assert_int_equal(outbox.held, held + ECG_FRAMES_BEFORE_RESTART - 1u);
+}
+
 static void a_full_flash_gives_up_a_sector_of_the_oldest(void **state)
 {
     (void)state;
@@ -383,6 +403,7 @@ int main(void)
         cmocka_unit_test(what_leaves_the_ram_goes_to_flash_and_comes_back),
         cmocka_unit_test(flash_is_found_again_after_a_restart),
         cmocka_unit_test(a_restart_that_was_announced_loses_nothing),
+        cmocka_unit_test(a_restart_is_survived_by_what_fits_into_flash),
         cmocka_unit_test(a_full_flash_gives_up_a_sector_of_the_oldest),
         cmocka_unit_test(a_frame_that_is_never_taken_is_given_up_after_a_lap),
         cmocka_unit_test(failing_flash_is_counted_and_gives_frames_up),

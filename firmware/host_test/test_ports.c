@@ -9,10 +9,13 @@
 #include "board_radio.h"
 #include "board_sampling.h"
 #include "board_storage.h"
+#include "board_update.h"
 #include "driver/gpio.h"
 #include "driver/gptimer.h"
 #include "ecg_bytes.h"
 #include "esp_adc/adc_cali_scheme.h"
+#include "esp_app_desc.h"
+#include "esp_ota_ops.h"
 #include "esp_partition.h"
 #include "esp_sleep.h"
 #include "esp_timer.h"
@@ -29,7 +32,7 @@
 
 typedef struct {
     char key[16];
-    uint8_t value[32];
+    uint8_t value[ECG_UPDATE_RECORD_BYTES];
     size_t length;
 } entry_t;
 
@@ -141,6 +144,10 @@ static test_flash_t chip;
 static esp_partition_t partition = {0, 4 * ECG_FLASH_SECTOR_BYTES, ECG_FLASH_SECTOR_BYTES};
 static bool has_partition;
 
+static uint8_t app_bytes[2u * ECG_UPDATE_BLOCK_BYTES];
+static esp_partition_t app_slot = {0, sizeof app_bytes, ECG_FLASH_SECTOR_BYTES};
+static bool app_fails;
+
 const esp_partition_t *esp_partition_find_first(esp_partition_type_t type,
                                                 esp_partition_subtype_t subtype, const char *label)
 {
@@ -151,24 +158,88 @@ const esp_partition_t *esp_partition_find_first(esp_partition_type_t type,
 
 esp_err_t esp_partition_read(const esp_partition_t *of, size_t at, void *out, size_t size)
 {
-    (void)of;
+    if (of == &app_slot) {
+        memcpy(out, &app_bytes[at], size);
+        return app_fails ? ESP_FAIL : ESP_OK;
+    }
     const ecg_flash_t flash = flash_of(&chip, 4);
     return flash.read(&chip, (uint32_t)at, out, size) ? ESP_OK : ESP_FAIL;
 }
 
 esp_err_t esp_partition_write(const esp_partition_t *of, size_t at, const void *bytes, size_t size)
 {
-    (void)of;
+    if (of == &app_slot) {
+        memcpy(&app_bytes[at], bytes, size);
+        return app_fails ? ESP_FAIL : ESP_OK;
+    }
     const ecg_flash_t flash = flash_of(&chip, 4);
     return flash.program(&chip, (uint32_t)at, bytes, size) ? ESP_OK : ESP_FAIL;
 }
 
 esp_err_t esp_partition_erase_range(const esp_partition_t *of, size_t at, size_t size)
 {
-    (void)of;
+    if (of == &app_slot) {
+        assert_int_equal(at % ECG_UPDATE_BLOCK_BYTES, 0);
+        assert_int_equal(size, ECG_UPDATE_BLOCK_BYTES);
+        memset(&app_bytes[at], 0xFF, size);
+        return app_fails ? ESP_FAIL : ESP_OK;
+    }
     assert_int_equal(size, ECG_FLASH_SECTOR_BYTES);
     const ecg_flash_t flash = flash_of(&chip, 4);
     return flash.erase(&chip, (uint32_t)(at / size)) ? ESP_OK : ESP_FAIL;
+}
+
+/* --- the application's slots -------------------------------------------------------------------- */
+
+static esp_partition_t running_slot;
+static esp_app_desc_t description;
+static bool has_app_slot;
+static bool chip_accepts;
+static const esp_partition_t *starts_from;
+static esp_ota_img_states_t image_state;
+static esp_err_t state_result;
+static unsigned confirmed;
+static unsigned gone_back;
+
+const esp_partition_t *esp_ota_get_running_partition(void)
+{
+    return &running_slot;
+}
+
+const esp_partition_t *esp_ota_get_next_update_partition(const esp_partition_t *start_from)
+{
+    assert_null(start_from);
+    return has_app_slot ? &app_slot : NULL;
+}
+
+esp_err_t esp_ota_set_boot_partition(const esp_partition_t *of)
+{
+    starts_from = of;
+    return chip_accepts ? ESP_OK : ESP_FAIL;
+}
+
+esp_err_t esp_ota_get_state_partition(const esp_partition_t *of, esp_ota_img_states_t *state)
+{
+    assert_ptr_equal(of, &running_slot);
+    *state = image_state;
+    return state_result;
+}
+
+esp_err_t esp_ota_mark_app_valid_cancel_rollback(void)
+{
+    confirmed++;
+    return ESP_OK;
+}
+
+esp_err_t esp_ota_mark_app_invalid_rollback_and_reboot(void)
+{
+    gone_back++;
+    return ESP_FAIL; /* it returns only when there is nothing to go back to */
+}
+
+const esp_app_desc_t *esp_app_get_description(void)
+{
+    return &description;
 }
 
 /* --- clock, timer, ADC and pins ------------------------------------------------------------------- */
@@ -535,6 +606,11 @@ static int start(void **state)
     entry_count = 0;
     failing_key = NULL;
     has_partition = true;
+    has_app_slot = chip_accepts = true;
+    app_fails = false;
+    starts_from = NULL;
+    state_result = ESP_OK;
+    confirmed = gone_back = 0;
     flash_init(&chip);
     now_us = 0;
     ticks = 0;
@@ -716,6 +792,8 @@ static void values_reach_the_sensor_and_the_status_is_read(void **state)
     assert_int_equal(sensor.refused[ECG_UNKNOWN_TYPE], 1);
     assert_int_equal(access(1, BLE_GATT_ACCESS_OP_WRITE_CHR, &om), 0);
     assert_int_equal(sensor.refused[ECG_UNKNOWN_TYPE], 2);
+    assert_int_equal(access(5, BLE_GATT_ACCESS_OP_WRITE_CHR, &om), 0);
+    assert_int_equal(sensor.refused[ECG_UNKNOWN_TYPE], 3);
     assert_int_equal(access(4, BLE_GATT_ACCESS_OP_WRITE_CHR, &om), 0);
     assert_int_equal(pairing_bytes, 58);
     om.length = 599;
@@ -736,6 +814,10 @@ static void indications_wait_for_their_confirmation(void **state)
     ecg_link_pump(&radio_link, 0);
     assert_int_equal(values, 2);
     assert_int_equal(last_handle, handle_of(2));
+    tell_sent(handle_of(2), true, BLE_HS_EDONE);
+    assert_true(ecg_link_queue(&radio_link, ECG_ON_FIRMWARE, message, 20));
+    ecg_link_pump(&radio_link, 0);
+    assert_int_equal(last_handle, handle_of(5));
 }
 
 static void status_is_cut_to_the_mtu_and_a_stranger_dropped(void **state)
@@ -934,6 +1016,92 @@ static void the_partition_is_a_flash_ring(void **state)
     assert_false(board_storage_open_flash(&flash));
 }
 
+/* --- updates ---------------------------------------------------------------------------------------- */
+
+static void updates_go_into_the_other_slot(void **state)
+{
+    (void)state;
+    ecg_slot_t slot;
+    uint8_t bytes[32];
+    uint8_t record[ECG_UPDATE_RECORD_BYTES] = {1, 2, 3};
+    uint8_t kept[ECG_UPDATE_RECORD_BYTES];
+    assert_true(board_update_open(&slot));
+    assert_int_equal(slot.blocks, 2);
+    assert_true(slot.erase(slot.context, 1));
+    assert_true(slot.program(slot.context, ECG_UPDATE_BLOCK_BYTES + 64u, record, 32));
+    assert_true(slot.read(slot.context, ECG_UPDATE_BLOCK_BYTES + 64u, bytes, 32));
+    assert_memory_equal(bytes, record, 32);
+    assert_false(board_storage_load_update(kept)); /* nothing yet */
+    assert_true(slot.keep_record(slot.context, record));
+    assert_true(board_storage_load_update(kept));
+    assert_memory_equal(kept, record, sizeof record);
+    assert_true(slot.start_from(slot.context));
+    assert_ptr_equal(starts_from, &app_slot);
+}
+
+static void updates_that_fail_say_so(void **state)
+{
+    (void)state;
+    ecg_slot_t slot;
+    uint8_t record[ECG_UPDATE_RECORD_BYTES] = {0};
+    has_app_slot = false;
+    assert_false(board_update_open(&slot));
+    has_app_slot = true;
+    assert_true(board_update_open(&slot));
+    app_fails = true;
+    chip_accepts = false;
+    failing_key = "update";
+    assert_false(slot.erase(slot.context, 0));
+    assert_false(slot.program(slot.context, 0, record, 16));
+    assert_false(slot.read(slot.context, 0, record, 16));
+    assert_false(slot.keep_record(slot.context, record));
+    assert_false(slot.start_from(slot.context));
+    failing_key = "commit";
+    assert_false(slot.keep_record(slot.context, record));
+    failing_key = NULL;
+    assert_int_equal(nvs_set_blob(1, "update", record, 20), ESP_OK); /* of another firmware */
+    assert_false(board_storage_load_update(record));
+}
+
+static void expect_version(const char *text, uint8_t major, uint8_t minor, uint8_t patch)
+{
+    memset(description.version, 0, sizeof description.version);
+    memcpy(description.version, text, strlen(text));
+    const ecg_release_t running = board_update_running();
+    assert_int_equal(running.version[0], major);
+    assert_int_equal(running.version[1], minor);
+    assert_int_equal(running.version[2], patch);
+    assert_int_equal(running.chip, 5);
+    assert_int_equal(running.security_version, 3);
+}
+
+static void the_running_version_is_what_the_application_says(void **state)
+{
+    (void)state;
+    description.secure_version = 3;
+    expect_version("1.20.255", 1, 20, 255);
+    expect_version("v2.3.4-dirty", 2, 3, 4);
+    expect_version("7", 7, 0, 0);
+    expect_version("", 0, 0, 0);
+}
+
+static void new_firmware_is_on_trial_until_it_is_confirmed(void **state)
+{
+    (void)state;
+    image_state = ESP_OTA_IMG_PENDING_VERIFY;
+    assert_true(board_update_is_on_trial());
+    state_result = ESP_FAIL; /* as of an image that was flashed over USB */
+    assert_false(board_update_is_on_trial());
+    state_result = ESP_OK;
+    image_state = ESP_OTA_IMG_VALID;
+    assert_false(board_update_is_on_trial());
+    board_update_confirm();
+    assert_int_equal(confirmed, 1);
+    board_update_go_back();
+    assert_int_equal(gone_back, 1);
+    assert_int_equal(confirmed, 2); /* nothing to go back to: it stays */
+}
+
 /* --- power ------------------------------------------------------------------------------------------- */
 
 static void the_level_only_falls_until_it_is_charged(void **state)
@@ -989,6 +1157,10 @@ int main(void)
         TEST(an_identity_that_can_not_be_kept_does_not_count),
         TEST(a_pending_key_is_kept_and_adopted),
         TEST(the_partition_is_a_flash_ring),
+        TEST(updates_go_into_the_other_slot),
+        TEST(updates_that_fail_say_so),
+        TEST(the_running_version_is_what_the_application_says),
+        TEST(new_firmware_is_on_trial_until_it_is_confirmed),
         TEST(the_level_only_falls_until_it_is_charged),
         TEST(it_sleeps_only_when_nothing_is_lost),
     };

@@ -491,6 +491,95 @@ static void no_failure_of_psa_changes_the_key_in_silence(void **state)
     assert_memory_equal(sensor.identity.root_key, new_root, 32);
 }
 
+/* --- updates -------------------------------------------------------------------------------------- */
+
+static bool slot_is_started;
+
+static bool slot_erase(void *context, uint32_t block)
+{
+    (void)context;
+    return block == 0u;
+}
+
+static bool slot_program(void *context, uint32_t address, const uint8_t *bytes, size_t length)
+{
+    memcpy((uint8_t *)context + address, bytes, length);
+    return true;
+}
+
+static bool slot_read(void *context, uint32_t address, uint8_t *out, size_t length)
+{
+    memcpy(out, (const uint8_t *)context + address, length);
+    return true;
+}
+
+static bool slot_keep(void *context, const uint8_t record[ECG_UPDATE_RECORD_BYTES])
+{
+    (void)context;
+    (void)record;
+    return true;
+}
+
+static bool slot_start_from(void *context)
+{
+    (void)context;
+    slot_is_started = true;
+    return true;
+}
+
+static void a_sensor_without_a_slot_supports_no_update(void **state)
+{
+    (void)state;
+    static const uint8_t manifest[ECG_CHUNK_MOST_BYTES + 1u];
+    ecg_message_t answer;
+    sensor.trusted = true;
+    assert_int_equal(order(ECG_UPDATE_BEGIN, manifest, ECG_MANIFEST_BYTES, &answer),
+                     ECG_NOT_SUPPORTED);
+    assert_int_equal(order(ECG_UPDATE_CHUNK, manifest, 5, &answer), ECG_NOT_SUPPORTED);
+    assert_int_equal(say(ECG_UPDATE_CHUNK, manifest, 4), 0);
+    assert_int_equal(say(ECG_UPDATE_CHUNK, manifest, sizeof manifest), 0);
+    assert_int_equal(sensor.refused[ECG_WRONG_SIZE], 2);
+}
+
+static void an_update_restarts_once_all_frames_are_acknowledged(void **state)
+{
+    (void)state;
+    static uint8_t memory[1024];
+    static const ecg_release_t release = {{1, 2, 3}, 5, 2};
+    const ecg_slot_t slot = {memory,    1,         slot_erase,     slot_program,
+                             slot_read, slot_keep, slot_start_from};
+    uint8_t point[VECTOR_BYTES];
+    uint8_t manifest[VECTOR_BYTES];
+    uint8_t application[VECTOR_BYTES];
+    uint8_t chunk[ECG_CHUNK_MOST_BYTES];
+    ecg_update_t update;
+    ecg_message_t answer;
+    (void)vector("firmware_signer", point);
+    (void)vector("firmware_manifest", manifest);
+    const size_t size = vector("firmware_application", application);
+    ecg_update_init(&update, &slot, point, &release, false, NULL);
+    ecg_sensor_take_updates(&sensor, &update);
+    sensor.trusted = true;
+    sample(1, 0);
+    assert_false(ecg_sensor_is_heard(&sensor));
+    assert_int_equal(order(ECG_UPDATE_BEGIN, manifest, ECG_MANIFEST_BYTES, &answer), ECG_DONE);
+    for (size_t at = 0; at < size; at += 240u) {
+        const size_t part = ((size - at) < 240u) ? (size - at) : 240u;
+        ecg_put(chunk, at, 4);
+        memcpy(&chunk[4], &application[at], part);
+        assert_int_equal(say(ECG_UPDATE_CHUNK, chunk, part + 4u), 0);
+    }
+    assert_int_equal(order(ECG_UPDATE_FINISH, NULL, 0, &answer), ECG_BUSY);
+    ecg_update_work(&update);
+    assert_int_equal(order(ECG_UPDATE_FINISH, NULL, 0, &answer), ECG_BUSY); /* RAM holds a frame */
+    assert_false(slot_is_started);
+    assert_int_equal(acknowledge(&sensor.running.id, 1), 0);
+    assert_true(ecg_sensor_is_heard(&sensor));
+    assert_int_equal(order(ECG_UPDATE_FINISH, NULL, 0, &answer), ECG_DONE);
+    assert_true(slot_is_started);
+    assert_memory_equal(memory, application, size);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -513,6 +602,8 @@ int main(void)
         TEST(a_new_rate_under_the_new_key_begins_one_session),
         TEST(a_rotation_that_cannot_be_kept_changes_nothing),
         TEST(no_failure_of_psa_changes_the_key_in_silence),
+        TEST(a_sensor_without_a_slot_supports_no_update),
+        TEST(an_update_restarts_once_all_frames_are_acknowledged),
     };
     return ((ecg_crypto_start() == ECG_OK) ? 0 : 1) + cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,20 +6,22 @@
 #include "board_radio.h"
 #include "board_sampling.h"
 #include "board_storage.h"
+#include "board_update.h"
 #include "driver/gpio.h"
 #include "esp_log.h"
-#include "esp_ota_ops.h"
 #include "esp_system.h"
 #include "esp_task_wdt.h"
 #include "esp_timer.h"
 #include "freertos/semphr.h"
 #include "freertos/task.h"
+#include "update_signer.h"
 
 #define SAMPLE_RATE_HZ 250u
 #define TALK_EACH_MS 10u /* NimBLE does not tell when a buffer is free again */
 #define STATUS_EACH_MS 2000u
 #define PAIRING_WINDOW_MS 120000u
 #define RESET_HOLD_MS 10000u
+#define RESTART_AFTER_MS 1500u /* the answer to an update finish goes out before */
 #define STACK_BYTES 8192u
 #define SAMPLING_PRIORITY 20u
 #define TALKING_PRIORITY 10u
@@ -40,6 +42,8 @@ static ecg_sensor_t sensor;
 static ecg_link_t radio_link;
 static ecg_pairing_t pairing;
 static ecg_identity_t identity;
+static ecg_slot_t slot;
+static ecg_update_t update;
 static uint8_t secret[BOARD_SECRET_BYTES];
 static board_battery_t battery = {ECG_BATTERY_UNKNOWN};
 
@@ -84,6 +88,9 @@ static const ecg_board_t board = {NULL, draw, board_storage_keep_pending,
 static void halt(const char *reason)
 {
     ESP_LOGE(tag, "halted: %s\n", reason);
+    if (board_update_is_on_trial()) {
+        board_update_go_back();
+    }
     for (;;) {
         (void)gpio_set_level(BOARD_LED, 1u);
         vTaskDelay(pdMS_TO_TICKS(100));
@@ -171,6 +178,48 @@ static void show_led(uint32_t at_ms)
     (void)gpio_set_level(BOARD_LED, lit ? 1u : 0u);
 }
 
+/* --- updates ------------------------------------------------------------------------------------- */
+
+static void take_updates(const ecg_release_t *running)
+{
+    static uint8_t record[ECG_UPDATE_RECORD_BYTES];
+    if (board_update_open(&slot)) {
+        const bool kept = board_storage_load_update(record);
+        ecg_update_init(&update, &slot, update_signer, running, board_update_is_on_trial(),
+                        kept ? record : NULL);
+        ecg_sensor_take_updates(&sensor, &update);
+    }
+}
+
+static void restart(void (*how)(void))
+{
+    (void)ecg_outbox_flush(&outbox);
+    how();
+}
+
+/* New firmware stays once the gateway has acknowledged a frame of it. */
+static void watch_update(uint32_t at_ms)
+{
+    static uint32_t not_due_ms;
+    const ecg_trial_t trial = ecg_update_try(&update, ecg_sensor_is_heard(&sensor), at_ms);
+    if (trial == ECG_TRIAL_PASSED) {
+        board_update_confirm();
+    } else if (trial == ECG_TRIAL_FAILED) {
+        restart(board_update_go_back);
+        update.on_trial = false; /* there was nothing to go back to */
+    } else {
+        /* over, or not yet */
+    }
+    ecg_update_work(&update);
+    if (!ecg_update_restarts(&update)) {
+        not_due_ms = at_ms;
+    } else if ((at_ms - not_due_ms) >= RESTART_AFTER_MS) {
+        restart(esp_restart);
+    } else {
+        /* the answer goes out */
+    }
+}
+
 /* --- talking ------------------------------------------------------------------------------------- */
 
 static void talk(uint32_t at_ms)
@@ -187,6 +236,7 @@ static void talk(uint32_t at_ms)
         board_radio_notify_status();
     }
     ecg_link_pump(&radio_link, at_ms);
+    watch_update(at_ms);
     watch_button(at_ms);
     show_led(at_ms);
 }
@@ -329,13 +379,13 @@ void app_main(void);
 
 void app_main(void)
 {
-    static const uint8_t version[3] = {0u, 1u, 0u};
+    const ecg_release_t running = board_update_running();
     set_up_pins();
     if (board_woke_to_look() && board_sampling_leads_are_off()) {
         board_sleep();
     }
     mutex = xSemaphoreCreateRecursiveMutexStatic(&mutex_buffer);
-    memcpy(identity.version, version, sizeof version);
+    memcpy(identity.version, running.version, sizeof identity.version);
     if (ecg_crypto_start() != ECG_OK) {
         halt("PSA Crypto does not start");
     }
@@ -357,11 +407,11 @@ void app_main(void)
     if (ecg_sensor_start(&sensor, &identity, &board, &outbox, SAMPLE_RATE_HZ) != ECG_OK) {
         halt("no session can begin");
     }
+    take_updates(&running);
     if (!identity.provisioned) {
         open_pairing_window();
     }
     unlock();
-    (void)esp_ota_mark_app_valid_cancel_rollback();
     talker = xTaskCreateStatic(run_talker, "talk", STACK_BYTES, NULL, TALKING_PRIORITY,
                                talker_stack, &talker_buffer);
     (void)xTaskCreateStatic(run_sampler, "sample", STACK_BYTES, NULL, SAMPLING_PRIORITY,

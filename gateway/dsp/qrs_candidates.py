@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.dsp.muscle_noise import MuscleNoise
+
 SMOOTHING_S = 0.026  # averaged twice: zero near 40 Hz, so mains and muscle are weak
 BASELINE_S = 0.088  # minus this mean leaves 7-20 Hz, where QRS energy is (Elgendi 2013: 8-20 Hz)
 ENVELOPE_S = 0.190  # a wide QRS with its return (Pan & Tompkins 1985: 150 ms; best on DS1)
@@ -25,13 +27,14 @@ MIN_CANDIDATE_UV = 12.0  # RMS; what is smaller tells nothing of the noise that 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A maximum of the envelope and the R peak near it. `slope_uv` is the band's steepest step
-    from one sample to the next."""
+    from one sample to the next, `muscle_uv` the muscle noise around it (RMS)."""
 
     sample: int
     height_uv: float
     r_sample: int
     amplitude_uv: float
     slope_uv: float
+    muscle_uv: float
 
 
 def _odd_samples(seconds: float, sample_rate_hz: int) -> int:
@@ -95,6 +98,7 @@ class CandidateFinder:
 
     def __init__(self, sample_rate_hz: int, start: int) -> None:
         self._features = QrsEnvelope(sample_rate_hz)
+        self._muscle = MuscleNoise(sample_rate_hz, start)
         self._neighbour = round(NEIGHBOUR_S * sample_rate_hz)
         self._r_search = round(R_SEARCH_S * sample_rate_hz)
         # how far past R the envelope is known when the decision is due
@@ -111,6 +115,7 @@ class CandidateFinder:
     def push(self, amplitude_uv: NDArray[np.float64]) -> list[Candidate]:
         """The candidates that these samples settle."""
         self._end += amplitude_uv.size
+        self._muscle.push(amplitude_uv)
         band, envelope = self._features.push(amplitude_uv)
         self._band = np.concatenate((self._band, band))
         self._envelope = np.concatenate((self._envelope, envelope))
@@ -150,6 +155,7 @@ class CandidateFinder:
             r_sample=self._first + first + r,
             amplitude_uv=float(near[r]),
             slope_uv=float(np.abs(np.diff(near)).max()),
+            muscle_uv=self._muscle.rms_uv(self._first + top),
         )
 
     def _settle(self) -> list[Candidate]:
@@ -173,3 +179,4 @@ class CandidateFinder:
         cut = oldest - self._neighbour - self._first
         self._band, self._envelope = self._band[cut:], self._envelope[cut:]
         self._first += cut
+        self._muscle.forget(self._next)

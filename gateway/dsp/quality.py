@@ -33,7 +33,13 @@ HELD_REASONS = (
     QualityReason.TEMPLATE_MISMATCH,
 )
 LABEL_BELOW = 0.25  # a label rests on one beat, a rate on eight intervals: it stands more noise
-RATE_ONLY = frozenset({QualityReason.ELECTRODE_MOTION, QualityReason.IMPLAUSIBLE_RATE})
+RATE_ONLY = frozenset(
+    {
+        QualityReason.ELECTRODE_MOTION,
+        QualityReason.IMPLAUSIBLE_RATE,
+        QualityReason.DETECTOR_DISAGREEMENT,
+    }
+)
 LETHAL_REASONS = frozenset({QualityReason.GAP, QualityReason.LEAD_OFF, QualityReason.CLIPPED})
 Scores = dict[QualityReason, float]
 
@@ -42,8 +48,9 @@ class QualityMeter:
     """Judges each second of the axis (second k is samples k·rate … (k+1)·rate − 1), and each
     beat by the last hop that ends up to 0.55 s after R (hops end at whole quarters of a second).
 
-    Push each item raw and filtered with the peaks it brought. Searched-back peaks come at no
-    fixed delay and are left out, so that chunking cannot change the answer.
+    Push each item raw and filtered with the peaks it brought, and what the detector passed over
+    in doubt. Searched-back peaks come at no fixed delay and are left out, so that chunking cannot
+    change the answer.
     """
 
     def __init__(self, sample_rate_hz: int) -> None:
@@ -52,6 +59,7 @@ class QualityMeter:
         self._filtered = SignalHistory()
         self._flagged: deque[tuple[int, int, QualityReason]] = deque()
         self._peaks: deque[int] = deque()
+        self._doubtful: deque[int] = deque()
         self._beats = RecentBeats(sample_rate_hz)
         self._recent: deque[Scores] = deque(maxlen=HOLD_SECONDS * HOPS_PER_SECOND)
         self._steady: Scores = {}  # what is measured each second, of the last whole one
@@ -60,7 +68,11 @@ class QualityMeter:
         self._end = 0
 
     def push(
-        self, raw: SampleBlock | Gap, filtered: SampleBlock | Gap, peaks: Sequence[RPeak]
+        self,
+        raw: SampleBlock | Gap,
+        filtered: SampleBlock | Gap,
+        peaks: Sequence[RPeak],
+        doubtful: Sequence[SampleIndex],
     ) -> list[Quality]:
         """The seconds that can be judged with this item."""
         if self._hop is None:
@@ -72,6 +84,7 @@ class QualityMeter:
             self._raw.append(raw)
             self._filtered.append(filtered)
         self._peaks.extend(peak.sample for peak in peaks if not peak.searched_back)
+        self._doubtful.extend(doubtful)
         self._end = raw.end
         judged = list(self._judge_known())
         for history in (self._raw, self._filtered):
@@ -130,6 +143,8 @@ class QualityMeter:
             peak = self._peaks.popleft()
             if found := self._filtered.run_with(peak):
                 self._beats.add(peak, *found)
+        while self._doubtful and self._doubtful[0] < end:
+            self._beats.add_doubtful(self._doubtful.popleft())
 
     def _measure(self, end: int) -> Scores:
         if end % self._rate == 0:

@@ -46,10 +46,12 @@ class RecentBeats:
     def __init__(self, sample_rate_hz: int) -> None:
         self._rate = sample_rate_hz
         self._beats: deque[SeenBeat] = deque(maxlen=RECENT_BEATS)
+        self._last_doubtful: int | None = None
         self._scores: BeatScores = {}
 
     def clear(self) -> None:
         self._beats.clear()
+        self._last_doubtful = None
         self._scores = {}
 
     @property
@@ -71,6 +73,10 @@ class RecentBeats:
         self._beats.append(SeenBeat(peak, shape, slope_uv, rival))
         self._scores = {}
 
+    def add_doubtful(self, sample: int) -> None:
+        """What the detector passed over though it came near to a beat."""
+        self._last_doubtful = sample
+
     def scores(self, end: int) -> BeatScores:
         """What the beats before `end` say; measured anew only where they have changed."""
         while self._beats and self._beats[0].sample < end - RECENT_S * self._rate:
@@ -78,7 +84,14 @@ class RecentBeats:
             self._scores = {}
         if not self._scores:
             self._scores = _measure(list(self._beats))
-        return self._scores
+        return self._scores | {QualityReason.DETECTOR_DISAGREEMENT: self._none_doubtful()}
+
+    def _none_doubtful(self) -> float:
+        """0 where one beat more or less hangs on little: one in eight makes a rate wrong by more
+        than a tenth."""
+        if self._last_doubtful is None or not self._beats:
+            return 1.0
+        return 0.0 if self._last_doubtful >= self._beats[0].sample else 1.0
 
     def _rival(
         self, at: int, peak: int, slope_uv: float, run_uv: NDArray[np.float64]

@@ -2,8 +2,8 @@
 
 Phases for each candidate (a maximum of the QRS envelope, `qrs_candidates`): learning →
 search-back → refractory period → T-wave test → threshold → update of the levels. The rules are
-those of Pan & Tompkins (1985) with the medians of Hamilton & Tompkins (1986); constants were
-tuned on DS1.
+those of Pan & Tompkins (1985) with the medians of Hamilton & Tompkins (1986), and a beat must
+also stand over the muscle noise around it; constants were tuned on DS1.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ T_WAVE_SLOPE = 0.5  # ... and is, if less than half as steep (Pan & Tompkins 198
 LEVEL_BEATS = 8  # medians over eight beats (Hamilton & Tompkins 1986)
 LEVEL_NOISES = 16  # ... and about as long a time of what lies between them
 MIN_BEAT_UV = 20.0  # envelope of a 0.14 mV QRS; IEC 60601-2-27 wants 0.15 mV left uncounted
-THRESHOLD = 0.23  # share of the way from noise to beat level (Hamilton & Tompkins 0.18 to 0.31)
+THRESHOLD = 0.19  # share of the way from noise to beat level (Hamilton & Tompkins 0.18 to 0.31)
 NOISE_CAP = 0.5  # noise is never believed to stand higher than half a beat
+OVER_MUSCLE = 2.0  # a beat stands higher than muscle noise does for a moment; best on DS1
+MUSCLE_CAP = 0.8  # ... unless it reaches this share of the usual beat
+DOUBTFUL = 0.9  # of what is needed: a little other noise, and it would have been a beat
 ARTEFACT_RISE = 3.0  # one beat counts as at most three times the others: artefacts do not deafen
 MISSING_INTERVALS = 1.66  # a beat is missing after 166 % of the usual RR (Pan & Tompkins 1985)
-SEARCH_BACK = 0.5  # ... and is looked for at half the threshold (Pan & Tompkins 1985)
+SEARCH_BACK = 0.5  # ... and is looked for at half of what is needed (Pan & Tompkins 1985)
 USUAL_RR_S = 0.8  # 75 bpm, until intervals are known
 LEARNING_S = 2.0  # as Pan & Tompkins (1985); holds at least one beat above 30 bpm
 LEARNING_SHARE = 0.4  # beats are those of the stretch's maxima that reach this share of the highest
@@ -47,6 +50,7 @@ class RPeakDetector:
         self._beat_heights: deque[float] = deque(maxlen=LEVEL_BEATS)
         self._noise_heights: deque[float] = deque(maxlen=LEVEL_NOISES)
         self._intervals: deque[int] = deque(maxlen=LEVEL_BEATS)
+        self._doubtful: list[SampleIndex] = []
 
     def push(self, item: SampleBlock | Gap) -> list[RPeak]:
         """The peaks that this item settles, in order."""
@@ -56,6 +60,11 @@ class RPeakDetector:
             self._finder = CandidateFinder(self._rate, item.start)
             self._run_start = item.start
         return self._decide_all(self._finder.push(item.amplitude_uv))
+
+    def take_doubtful(self) -> list[SampleIndex]:
+        """R of what the items since the last call passed over though it came near to a beat."""
+        doubtful, self._doubtful = self._doubtful, []
+        return doubtful
 
     def finish(self) -> list[RPeak]:
         """The peaks that still waited for later signal, which will not come."""
@@ -104,7 +113,7 @@ class RPeakDetector:
         last = candidate.sample - REFRACTORY_S * self._rate
         missed = [passed for passed in self._likely_passed() if first <= passed.sample <= last]
         likeliest = max(missed, key=lambda passed: passed.height_uv, default=None)
-        if likeliest is None or likeliest.height_uv < SEARCH_BACK * self._threshold_uv():
+        if likeliest is None or likeliest.height_uv < SEARCH_BACK * self._needed_uv(likeliest):
             return []
         return [likeliest]
 
@@ -112,8 +121,12 @@ class RPeakDetector:
         return [passed for passed in self._passed if passed.height_uv >= MIN_BEAT_UV]
 
     def _is_beat(self, candidate: Candidate) -> bool:
-        known = bool(self._beat_heights)
-        return known and self._is_apart(candidate) and candidate.height_uv >= self._threshold_uv()
+        if not self._beat_heights or not self._is_apart(candidate):
+            return False
+        share = candidate.height_uv / self._needed_uv(candidate)
+        if DOUBTFUL <= share < 1.0:
+            self._doubtful.append(SampleIndex(candidate.r_sample))
+        return share >= 1.0
 
     def _is_apart(self, candidate: Candidate) -> bool:
         """Whether it is more than the last beat's echo."""
@@ -131,10 +144,13 @@ class RPeakDetector:
             and candidate.slope_uv < T_WAVE_SLOPE * last.slope_uv
         )
 
-    def _threshold_uv(self) -> float:
+    def _needed_uv(self, candidate: Candidate) -> float:
+        """How high a beat stands: over the threshold, and over the muscle noise around it."""
         beat = median_low(self._beat_heights)
         noise = min(median(self._noise_heights or [0.0]), NOISE_CAP * beat)
-        return max(MIN_BEAT_UV, noise + THRESHOLD * (beat - noise))
+        threshold = noise + THRESHOLD * (beat - noise)
+        over_muscle = min(OVER_MUSCLE * candidate.muscle_uv, MUSCLE_CAP * beat)
+        return max(MIN_BEAT_UV, threshold, over_muscle)
 
     def _usual_interval(self) -> float:
         return median(self._intervals or [USUAL_RR_S * self._rate])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Sequence
 from itertools import takewhile
 
 from gateway.messages import Gap, RPeak, SampleIndex
 
 RATE_INTERVALS = 8  # heart rate is the mean of the last eight, as bedside monitors do
-MIN_RATE_INTERVALS = 2  # one interval may be an ectopic beat's; two are a first rate
+MIN_RATE_INTERVALS = 4  # one odd beat spoils two; a first rate is of as many again
+RATE_TOLERANCE = 0.10  # of the rate: a first one that may be further off is not told
+STANDARD_ERRORS = 3.0  # that the tolerance must hold: four intervals tell their spread but roughly
 SILENCE_S = 3.0  # no beat for this long is no rate: 20 bpm, below any rate that is shown
 SILENCE_INTERVALS = 2.0  # ... unless the rhythm itself is that slow
 REMEMBERED_UNSEEN = 16  # stretches; a peak is decided at most seconds after its sample
@@ -51,14 +55,15 @@ class RRSeries:
     def heart_rate_bpm(self, at: SampleIndex) -> float | None:
         """Mean rate of up to eight intervals that end by `at`.
 
-        None when it is not known: fewer than two intervals since a break, or no beat for longer
-        than 3 s and two mean intervals. Beats after `at` are not looked at, so the answer does
-        not depend on how far ahead the detector has come.
+        None when it is not known: fewer than four intervals since a break, fewer than eight that
+        are too uneven to tell the mean of eight, or no beat for longer than 3 s and two mean
+        intervals. Beats after `at` are not looked at, so the answer does not depend on how far
+        ahead the detector has come.
         """
         marks = [mark for mark in self._marks if mark[0] <= at]
         unbroken = takewhile(lambda mark: mark[1] is not None, reversed(marks))
         intervals_ms = [rr for _, rr in unbroken if rr is not None][:RATE_INTERVALS]
-        if len(intervals_ms) < MIN_RATE_INTERVALS:
+        if len(intervals_ms) < MIN_RATE_INTERVALS or not _tells_mean_of_eight(intervals_ms):
             return None
         mean_s = sum(intervals_ms) / len(intervals_ms) / 1000.0
         silence_s = (at - marks[-1][0]) / self._sample_rate_hz
@@ -68,3 +73,16 @@ class RRSeries:
 
     def _is_seen(self, first: int, last: int) -> bool:
         return all(end <= first or start >= last for start, end in self._unseen)
+
+
+def _tells_mean_of_eight(intervals_ms: Sequence[float]) -> bool:
+    """Whether these, two to eight, put the mean of eight within a tenth of theirs.
+
+    By the standard error of a mean of n out of a population of eight, s √(1/n − 1/8), which is
+    nought for all eight (Cochran 1977, theorem 2.2).
+    """
+    n = len(intervals_ms)
+    mean_ms = sum(intervals_ms) / n
+    variance = sum((rr_ms - mean_ms) ** 2 for rr_ms in intervals_ms) / (n - 1)
+    standard_error_ms = math.sqrt(variance * (1 / n - 1 / RATE_INTERVALS))
+    return STANDARD_ERRORS * standard_error_ms <= RATE_TOLERANCE * mean_ms

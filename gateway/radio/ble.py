@@ -60,13 +60,17 @@ class BleSource:
 
     def __init__(self, config: RadioConfig, counters: Counters) -> None:
         self._config = config
+        self._placement = Placement(config)
         self.counters = counters
 
+    def look_again(self) -> None:
+        """Connect at once to sensors whose links were closed: one of them is about to be paired."""
+        self._placement.look_again()
+
     async def run(self, listener: LinkListener) -> None:
-        placement = Placement(self._config)
         async with asyncio.TaskGroup() as adapters:
             for name in self._config.adapters:
-                radio = _AdapterRadio(name, placement, self.counters, listener)
+                radio = _AdapterRadio(name, self._placement, self.counters, listener)
                 adapters.create_task(radio.run())
 
 

@@ -16,6 +16,8 @@ from gateway.radio.frame_codec import FRAME_BYTES
 from gateway.radio.gatt import (
     ACKNOWLEDGE_UUID,
     CONTROL_UUID,
+    FIRMWARE_UUID,
+    PROVISION_UUID,
     STATUS_UUID,
     GattCharacteristic,
 )
@@ -33,6 +35,8 @@ _COUNTER_AT = 1  # a sealed message's counter follows its type
 _MAX_BYTES = {
     GattCharacteristic.FRAMES: FRAME_BYTES,
     GattCharacteristic.CONTROL: MAX_MESSAGE_BYTES,
+    GattCharacteristic.PROVISION: MAX_MESSAGE_BYTES,
+    GattCharacteristic.FIRMWARE: MAX_MESSAGE_BYTES,
 }
 
 
@@ -55,6 +59,8 @@ class BleLink:
         self._end: str | None = None
         self._wake = asyncio.Event()
         self._pieces: deque[tuple[GattCharacteristic, bytes]] = deque()
+        self._updating = False  # it is subscribed to answers on firmware
+        self._provisions = 0  # messages of the pairing handshake that this link has taken
         self._writing = asyncio.Lock()  # the pieces of two messages must not mix
 
     async def open(self) -> bytes:
@@ -90,17 +96,35 @@ class BleLink:
             return await self._client.read(STATUS_UUID)
 
     async def acknowledge(self, message: bytes) -> None:
-        await self._write(ACKNOWLEDGE_UUID, message, response=False)
+        await self._write(ACKNOWLEDGE_UUID, message, message[_COUNTER_AT], response=False)
 
     async def command(self, message: bytes) -> None:
-        await self._write(CONTROL_UUID, message, response=True)
+        await self._write(CONTROL_UUID, message, message[_COUNTER_AT], response=True)
+
+    async def provision(self, message: bytes) -> None:
+        if self._provisions == 0:
+            async with self._until_lost():
+                await self._subscribe(GattCharacteristic.PROVISION)
+        await self._write(PROVISION_UUID, message, self._provisions, response=True)
+        self._provisions += 1
+
+    @property
+    def takes_updates(self) -> bool:
+        return self._client.offers(FIRMWARE_UUID)
+
+    async def update(self, message: bytes) -> None:
+        if not self._updating:
+            async with self._until_lost():
+                await self._subscribe(GattCharacteristic.FIRMWARE)
+            self._updating = True
+        await self._write(FIRMWARE_UUID, message, message[_COUNTER_AT], response=False)
 
     async def close(self) -> None:
         self._finish(CLOSED)
 
-    async def _write(self, uuid: str, message: bytes, response: bool) -> None:
+    async def _write(self, uuid: str, message: bytes, low_byte: int, response: bool) -> None:
         async with self._writing, self._until_lost():
-            for piece in cut(message, self._piece_bytes, message[_COUNTER_AT]):
+            for piece in cut(message, self._piece_bytes, low_byte):
                 await self._client.write(uuid, piece, response)
 
     @contextlib.asynccontextmanager

@@ -63,6 +63,10 @@ class Placement:
             self._shunned_until_s.clear()
         self._shunned_until_s[address] = now_s + SHUNNED_S
 
+    def look_again(self) -> None:
+        """Shun none of them any longer."""
+        self._shunned_until_s.clear()
+
     def _hear(self, address: str, adapter: str, now_s: float) -> None:
         if len(self._first_heard_s) >= MAX_HEARD and address not in self._first_heard_s:
             self._first_heard_s.clear()

@@ -145,6 +145,10 @@ class GattClient:
         """The longest value of a write, MTU − 3. (On BlueZ `mtu_size` says 23 whatever it is.)"""
         return self._characteristic(ACKNOWLEDGE_UUID).max_write_without_response_size
 
+    def offers(self, uuid: str) -> bool:
+        """Has the connected sensor this characteristic?"""
+        return self._client.services.get_characteristic(uuid) is not None
+
     async def read(self, uuid: str) -> bytes:
         async with radio_call():
             return bytes(await self._client.read_gatt_char(uuid))

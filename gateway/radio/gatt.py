@@ -22,3 +22,5 @@ class GattCharacteristic(enum.StrEnum):
 
     FRAMES = FRAMES_UUID
     CONTROL = CONTROL_UUID
+    PROVISION = PROVISION_UUID
+    FIRMWARE = FIRMWARE_UUID

@@ -2,14 +2,20 @@
 
 The file is `ECGKEYS1` ‖ nonce (12) ‖ ciphertext ‖ tag (16), AES-256-GCM with the magic as
 associated data over a JSON object {device name: [root key hex, oldest generation first]}. A new
-generation is appended; older ones stay for opening what was sealed under them.
+generation is appended; older ones stay for opening what was sealed under them. While a rotation is
+under way the object has one more member, "pending", {device name: root key hex}: the key that the
+sensor takes as soon as it hears the gateway use it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from Crypto.Cipher import AES
@@ -26,6 +32,7 @@ MAX_FILE_BYTES = 1 << 20  # some 10,000 keys; a ward has tens
 CREDENTIAL = "keyring-key"  # its name in the unit's LoadCredential=
 
 _NONCE_BYTES = 12
+_PENDING = "pending"
 _DEVICE_NAME = re.compile(r"ECG-([0-9A-F]{8})")
 
 
@@ -69,16 +76,31 @@ def write_new_secret(path: Path, secret: bytes) -> None:
         file.write(secret.hex() + "\n")
 
 
+@dataclass(frozen=True, slots=True)
+class _SensorKeys:
+    """A sensor's root keys, oldest first, and the one that a rotation has drawn."""
+
+    generations: tuple[bytes, ...] = field(default=(), repr=False)
+    pending: bytes | None = field(default=None, repr=False)
+
+    def with_generation(self, root_key: bytes) -> _SensorKeys:
+        """As it is where the key is known already."""
+        pending = None if root_key == self.pending else self.pending
+        known = self.generations
+        return _SensorKeys(known if root_key in known else (*known, root_key), pending)
+
+
 class Keyring:
     """Root keys by device, each with its generations. Reads the file again when it has changed.
 
-    A missing file is an empty keyring. Raises KeyringError when the file can't be opened.
+    A missing file is an empty keyring. Raises KeyringError when the file can't be opened. What
+    changes it is durable when it returns, and raises OSError where the disk takes nothing.
     """
 
     def __init__(self, path: Path, sealing_key: bytes) -> None:
         self._path = path
         self._sealing_key = sealing_key
-        self._generations: dict[DeviceId, tuple[bytes, ...]] = {}
+        self._sensors: dict[DeviceId, _SensorKeys] = {}
         self._version: tuple[int, int] | None = None
         self.refresh()
 
@@ -90,33 +112,68 @@ class Keyring:
             return
         version = (found.st_mtime_ns, found.st_ino)
         if version != self._version:
-            self._generations = self._read()
+            self._sensors = self._read()
             self._version = version
 
     def devices(self) -> tuple[DeviceId, ...]:
-        return tuple(sorted(self._generations))
+        return tuple(sorted(self._sensors))
 
     def root_keys(self, device_id: DeviceId) -> tuple[bytes, ...]:
         """A device's root keys, newest generation first; empty for an unknown device."""
-        return tuple(reversed(self._generations.get(device_id, ())))
+        return self._keys(device_id).generations[::-1]
+
+    def pending_key(self, device_id: DeviceId) -> bytes | None:
+        """The root key that the sensor may take, or has taken already, unheard by the gateway."""
+        return self._keys(device_id).pending
 
     def add(self, device_id: DeviceId, root_key: bytes) -> int:
-        """Append a generation, durably; give its number from 1, which a known key has already."""
-        if len(root_key) != ROOT_KEY_BYTES:
-            raise KeyringError(f"a root key has {ROOT_KEY_BYTES} bytes")
-        known = self._generations.get(device_id, ())
-        if root_key not in known:
-            known = (*known, root_key)
-            self._write({**self._generations, device_id: known})
-        return known.index(root_key) + 1
+        """Append a generation; give its number from 1, which a known key has already."""
+        with self._changing():
+            keys = self._keys(device_id).with_generation(_checked(root_key))
+            self._put(device_id, keys)
+        return keys.generations.index(root_key) + 1
+
+    def keep_pending(self, device_id: DeviceId, root_key: bytes, serving: bytes) -> None:
+        """Keep a key that is to come, in place of one that never came.
+
+        `serving` is the key that the sensor answered under when it drew the new one: where that
+        was the pending one until now, it has become a generation.
+        """
+        with self._changing():
+            known = self._keys(device_id).with_generation(serving)
+            self._put(device_id, _SensorKeys(known.generations, _checked(root_key)))
+
+    def adopt(self, device_id: DeviceId, root_key: bytes) -> None:
+        """The sensor uses this key: if it is the pending one, it becomes the newest generation."""
+        if self.pending_key(device_id) == root_key:
+            self.add(device_id, root_key)
 
     def forget(self, device_id: DeviceId) -> None:
-        """Remove a device and all its generations, durably: its sealed frames stay sealed."""
-        if device_id not in self._generations:
-            raise KeyringError(f"{device_name(device_id)} is not in the keyring")
-        self._write({key: value for key, value in self._generations.items() if key != device_id})
+        """Destroy a device's keys, all generations: its sealed frames stay sealed."""
+        with self._changing():
+            if device_id not in self._sensors:
+                raise KeyringError(f"{device_name(device_id)} is not in the keyring")
+            self._write({key: keys for key, keys in self._sensors.items() if key != device_id})
 
-    def _read(self) -> dict[DeviceId, tuple[bytes, ...]]:
+    def _keys(self, device_id: DeviceId) -> _SensorKeys:
+        return self._sensors.get(device_id, _SensorKeys())
+
+    def _put(self, device_id: DeviceId, keys: _SensorKeys) -> None:
+        if keys != self._keys(device_id):
+            self._write({**self._sensors, device_id: keys})
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Read, change and write as one step: the daemon and a command may both change it."""
+        directory = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            self.refresh()
+            yield
+        finally:
+            os.close(directory)
+
+    def _read(self) -> dict[DeviceId, _SensorKeys]:
         sealed = self._path.read_bytes()[: MAX_FILE_BYTES + 1]
         head = len(MAGIC) + _NONCE_BYTES
         if not head + TAG_BYTES <= len(sealed) <= MAX_FILE_BYTES or not sealed.startswith(MAGIC):
@@ -127,24 +184,43 @@ class Keyring:
             plain = cipher.decrypt_and_verify(sealed[head:-TAG_BYTES], sealed[-TAG_BYTES:])
         except ValueError as error:
             raise KeyringError(f"{self._path} does not open with this key") from error
-        return {
-            parse_device_name(name): tuple(map(bytes.fromhex, keys))
-            for name, keys in json.loads(plain).items()
-        }
+        return _decode(plain)
 
-    def _write(self, generations: dict[DeviceId, tuple[bytes, ...]]) -> None:
-        plain = json.dumps(
-            {
-                device_name(device): [key.hex() for key in keys]
-                for device, keys in generations.items()
-            }
-        )
+    def _write(self, sensors: dict[DeviceId, _SensorKeys]) -> None:
         cipher = AES.new(self._sealing_key, AES.MODE_GCM, nonce=get_random_bytes(_NONCE_BYTES))
         cipher.update(MAGIC)
-        ciphertext, tag = cipher.encrypt_and_digest(plain.encode())
+        ciphertext, tag = cipher.encrypt_and_digest(_encode(sensors))
         _write_durably(self._path, MAGIC + cipher.nonce + ciphertext + tag)
-        self._generations = generations
+        self._sensors = sensors
         self.refresh()
+
+
+def _checked(root_key: bytes) -> bytes:
+    if len(root_key) != ROOT_KEY_BYTES:
+        raise KeyringError(f"a root key has {ROOT_KEY_BYTES} bytes")
+    return root_key
+
+
+def _encode(sensors: dict[DeviceId, _SensorKeys]) -> bytes:
+    content: dict[str, object] = {
+        device_name(device): [key.hex() for key in keys.generations]
+        for device, keys in sensors.items()
+    }
+    pending = {
+        device_name(device): keys.pending.hex()
+        for device, keys in sensors.items()
+        if keys.pending is not None
+    }
+    return json.dumps(content | ({_PENDING: pending} if pending else {})).encode()
+
+
+def _decode(plain: bytes) -> dict[DeviceId, _SensorKeys]:
+    content = json.loads(plain)
+    pending = {name: bytes.fromhex(key) for name, key in content.pop(_PENDING, {}).items()}
+    return {
+        parse_device_name(name): _SensorKeys(tuple(map(bytes.fromhex, keys)), pending.get(name))
+        for name, keys in content.items()
+    }
 
 
 def open_keyring(state_directory: Path, config: KeyringConfig) -> Keyring:

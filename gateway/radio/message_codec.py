@@ -56,6 +56,9 @@ class MessageType(enum.IntEnum):
     IDENTIFY = 0x14
     ROTATE_KEY = 0x15
     REQUEST_STATUS = 0x16
+    UPDATE_BEGIN = 0x17
+    UPDATE_CHUNK = 0x18
+    UPDATE_FINISH = 0x19
     ANSWER = 0x80
     HELD_REPORT = 0x81
 
@@ -68,7 +71,14 @@ COMMAND_ARGUMENT_BYTES = {
     MessageType.IDENTIFY: 1,
     MessageType.ROTATE_KEY: 32,
     MessageType.REQUEST_STATUS: 0,
+    MessageType.UPDATE_BEGIN: 112,
+    MessageType.UPDATE_CHUNK: 244,  # at most: an offset and 240 bytes of the image
+    MessageType.UPDATE_FINISH: 0,
 }
+LEAST_CHUNK_BYTES = 5
+UPDATE_TYPES = frozenset(
+    {MessageType.UPDATE_BEGIN, MessageType.UPDATE_CHUNK, MessageType.UPDATE_FINISH}
+)
 
 
 class AnswerCode(enum.IntEnum):
@@ -77,6 +87,22 @@ class AnswerCode(enum.IntEnum):
     NOT_SUPPORTED = 2
     BAD_ARGUMENT = 3
     BUSY = 4
+    UPDATE_REFUSED = 5  # the body holds an UpdateRefusal
+
+
+class UpdateRefusal(enum.IntEnum):
+    """Why a sensor does not take a firmware image."""
+
+    NOT_SIGNED = 1
+    OTHER_CHIP = 2
+    TOO_LARGE = 3
+    NOT_NEWER = 4
+    DAMAGED = 5
+    FLASH_FAILED = 6
+    CHIP_REFUSES = 7
+
+
+_BODY_BYTES = {AnswerCode.COUNTER_PASSED: 8, AnswerCode.UPDATE_REFUSED: 1}
 
 
 class MessageRefusal(enum.StrEnum):
@@ -203,7 +229,9 @@ class Command:
     argument: bytes = b""
 
     def __post_init__(self) -> None:
-        if COMMAND_ARGUMENT_BYTES.get(self.type) != len(self.argument):
+        most = COMMAND_ARGUMENT_BYTES.get(self.type, -1)
+        least = LEAST_CHUNK_BYTES if self.type is MessageType.UPDATE_CHUNK else most
+        if not least <= len(self.argument) <= most:
             raise ValueError(f"{self.type!r} does not take {len(self.argument)} argument bytes")
 
     @classmethod
@@ -219,6 +247,20 @@ class Command:
     @classmethod
     def identify(cls, seconds: int) -> Command:
         return cls(MessageType.IDENTIFY, struct.pack("<B", seconds))
+
+    @classmethod
+    def rotate_key(cls, public_key: bytes) -> Command:
+        """`public_key` is the gateway's side of a KeyExchange."""
+        return cls(MessageType.ROTATE_KEY, public_key)
+
+    @classmethod
+    def update_chunk(cls, offset: int, part: bytes) -> Command:
+        return cls(MessageType.UPDATE_CHUNK, struct.pack("<I", offset) + part)
+
+    @property
+    def offset(self) -> int:
+        """Of an update's chunk."""
+        return int.from_bytes(self.argument[:4], "little")
 
     @property
     def number(self) -> int:
@@ -256,6 +298,15 @@ class Answer:
     def counter_passed(cls, command: MessageType, reached: int) -> Answer:
         return cls(command, AnswerCode.COUNTER_PASSED, struct.pack("<Q", reached))
 
+    @property
+    def offset(self) -> int:
+        """For an update's beginning that is done: from where the sensor wants the image."""
+        return int.from_bytes(self.body, "little")
+
+    @classmethod
+    def update_refused(cls, command: MessageType, reason: UpdateRefusal) -> Answer:
+        return cls(command, AnswerCode.UPDATE_REFUSED, bytes((reason,)))
+
     @classmethod
     def decode(cls, payload: bytes) -> Answer:
         """Raises MessageRefused."""
@@ -265,7 +316,8 @@ class Answer:
             answer = cls(MessageType(payload[0]), AnswerCode(payload[1]), payload[2:])
         except ValueError as error:
             raise MessageRefused(MessageRefusal.ILLEGAL_CONTENT) from error
-        if answer.code is AnswerCode.COUNTER_PASSED and len(answer.body) != 8:
+        expected = _BODY_BYTES.get(answer.code)
+        if expected is not None and len(answer.body) != expected:
             raise MessageRefused(MessageRefusal.WRONG_SIZE)
         return answer
 

@@ -53,6 +53,14 @@ class RecordedLink:
     async def command(self, message: bytes) -> None:
         pass
 
+    async def provision(self, message: bytes) -> None:
+        pass
+
+    takes_updates = False
+
+    async def update(self, message: bytes) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from gateway.messages import Frame, SessionId
+from gateway.messages import DeviceId, Frame, SessionId
 from gateway.radio.frame_codec import (
     FrameKey,
     FrameRefusal,
@@ -32,7 +33,7 @@ class SessionKeys:
     """Opens frames under whichever generation of a device's root key they were sealed with."""
 
     def __init__(self, keyring: Keyring) -> None:
-        self._keyring = keyring
+        self.keyring = keyring
         self._proven: OrderedDict[SessionId, SessionRoot] = OrderedDict()
 
     def open(self, sealed: bytes) -> tuple[Frame, int]:
@@ -48,12 +49,28 @@ class SessionKeys:
         """The root key to talk with: the proven one, else the newest; None for a stranger."""
         if session in self._proven:
             return self._proven[session].root_key
-        self._keyring.refresh()
-        return next(iter(self._keyring.root_keys(session.device_id)), None)
+        self.keyring.refresh()
+        return next(iter(self.keyring.root_keys(session.device_id)), None)
+
+    def pending_for(self, session: SessionId) -> bytes | None:
+        """A newer key than `root_of`, which the sensor takes, or has taken, when it is used."""
+        pending = self.keyring.pending_key(session.device_id)
+        return None if pending == self.root_of(session) else pending
+
+    def adopt(self, device_id: DeviceId, root_key: bytes) -> None:
+        """The sensor has used this key: it is pending no longer."""
+        with contextlib.suppress(OSError):  # on a full disk it stays pending, which opens as well
+            self.keyring.adopt(device_id, root_key)
+
+    def forget(self, device_id: DeviceId) -> None:
+        """Destroy a device's keys, here and in the keyring; raises KeyringError or OSError."""
+        self.keyring.forget(device_id)
+        for session in [known for known in self._proven if known.device_id == device_id]:
+            del self._proven[session]
 
     def _prove(self, session: SessionId, sealed: bytes) -> tuple[Frame, int]:
-        self._keyring.refresh()
-        root_keys = self._keyring.root_keys(session.device_id)
+        self.keyring.refresh()
+        root_keys = self._candidates(session.device_id)
         if not root_keys:
             raise FrameRefused(FrameRefusal.UNKNOWN_DEVICE)
         for age, root_key in enumerate(root_keys):
@@ -68,7 +85,13 @@ class SessionKeys:
                 return frame, root.generation
         raise FrameRefused(FrameRefusal.NOT_AUTHENTIC)
 
+    def _candidates(self, device_id: DeviceId) -> tuple[bytes, ...]:
+        """Newest first; the pending key is what will be the newest generation."""
+        pending, root_keys = self.keyring.pending_key(device_id), self.keyring.root_keys(device_id)
+        return root_keys if pending is None else (pending, *root_keys)
+
     def _remember(self, session: SessionId, root: SessionRoot) -> None:
+        self.adopt(session.device_id, root.root_key)
         self._proven[session] = root
         if len(self._proven) > MAX_REMEMBERED:
             self._proven.popitem(last=False)

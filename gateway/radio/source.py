@@ -38,6 +38,19 @@ class SensorLink(Protocol):
         """Send a sealed command; returns when the sensor has confirmed the write."""
         ...
 
+    async def provision(self, message: bytes) -> None:
+        """Send a message of the pairing handshake, as `command`; what comes back is `received`."""
+        ...
+
+    @property
+    def takes_updates(self) -> bool:
+        """Has the sensor a firmware characteristic?"""
+        ...
+
+    async def update(self, message: bytes) -> None:
+        """Send a sealed message of a firmware update; returns when it is handed to the radio."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -18,14 +18,14 @@ from bumble.link import LocalLink
 
 from gateway.messages import device_name
 from gateway.radio.frame_codec import ROOT_KEY_BYTES
+from gateway.radio.noise import PSK_BYTES
 from gateway.radio.recording import RecordingError
 from gateway.simulator.board import Board
+from gateway.simulator.cores import CORES, open_core
 from gateway.simulator.ecg_sources import EcgSourceError
 from gateway.simulator.flash import Flash
-from gateway.simulator.outbox import Outbox
-from gateway.simulator.sensor_core import BootCore, CoreError, HeldFrames
+from gateway.simulator.sensor_core import CoreError
 from gateway.simulator.sensor_spec import SensorSpec, SpecError, parse_spec
-from gateway.simulator.virtual_sensor import boot_twin
 from gateway.simulator.ward import Ward
 
 EXIT_USAGE = 2
@@ -39,7 +39,8 @@ def main() -> int:
         host, port = _loopback(arguments.listen)
         specs = [parse_spec(text) for text in arguments.sensor]
         keys = _read_root_keys(arguments.root_keys, specs)
-        asyncio.run(_run(arguments, host, port, specs, keys))
+        secrets = _read_secrets(arguments.pairing_secrets)
+        asyncio.run(_run(arguments, host, port, specs, keys, secrets))
     except (SpecError, EcgSourceError, RecordingError, CoreError, OSError) as error:
         print(f"simulator: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -53,11 +54,21 @@ def _parser() -> argparse.ArgumentParser:
         "--sensor", action="append", required=True, help="DEVICEID:key=value,… (repeatable)"
     )
     parser.add_argument("--root-keys", type=Path, required=True, help="JSON {device id: key}")
+    parser.add_argument(
+        "--pairing-secrets",
+        type=Path,
+        help="JSON {device id: secret of its label}; these sensors are new, and can be paired",
+    )
+    parser.add_argument(
+        "--firmware-signer",
+        type=bytes.fromhex,
+        help="public key in hex: these sensors take firmware updates that it has signed",
+    )
     parser.add_argument("--speed", type=_positive, default=1.0, help="times real time")
-    parser.add_argument("--state-dir", type=Path, help="keeps boot counters and held frames")
+    parser.add_argument("--state-dir", type=Path, help="keeps boot counters, keys and held frames")
     parser.add_argument("--seed", type=int, default=0, help="of synthetic ECG")
     parser.add_argument(
-        "--core", choices=("python", "c"), default="python", help="whose rules: c is the firmware's"
+        "--core", choices=CORES, default="python", help="whose rules: c is the firmware's"
     )
     parser.add_argument("--once", action="store_true", help="play each source once, say done N")
     return parser
@@ -69,11 +80,15 @@ async def _run(
     port: int,
     specs: list[SensorSpec],
     keys: dict[int, bytes],
+    secrets: dict[int, bytes],
 ) -> None:
     if arguments.state_dir is not None:
         arguments.state_dir.mkdir(parents=True, exist_ok=True)
     link = LocalLink()  # type: ignore[no-untyped-call]  # Bumble gives it no annotation
-    boards = [_board(arguments, spec, keys[spec.device_id], link) for spec in specs]
+    boards = [
+        _board(arguments, spec, keys[spec.device_id], secrets.get(spec.device_id), link)
+        for spec in specs
+    ]
     ward = Ward(link, boards)
     running = asyncio.create_task(
         ward.run(
@@ -98,10 +113,14 @@ async def _run(
 
 
 def _board(
-    arguments: argparse.Namespace, spec: SensorSpec, root_key: bytes, link: LocalLink
+    arguments: argparse.Namespace,
+    spec: SensorSpec,
+    root_key: bytes,
+    secret: bytes | None,
+    link: LocalLink,
 ) -> Board:
     flash = Flash(arguments.state_dir, device_name(spec.device_id))
-    outbox, boot_core = _core(arguments.core, spec.ring_frames)
+    outbox, boot_core = open_core(arguments.core, spec.ring_frames, arguments.firmware_signer)
     flash.load_frames(outbox)
     return Board(
         spec.device_id,
@@ -113,17 +132,8 @@ def _board(
         link,
         spec.mtu,
         arguments.speed,
+        secret=secret,
     )
-
-
-def _core(kind: str, ring_frames: int) -> tuple[HeldFrames, BootCore]:
-    if kind == "python":
-        outbox = Outbox(ring_frames)
-        return outbox, boot_twin(outbox)
-    from gateway.simulator.c_core import CCore  # it needs cffi and a compiler
-
-    core = CCore(ring_frames)
-    return core, core.boot
 
 
 def _has_orders() -> bool:
@@ -167,20 +177,31 @@ def _loopback(address: str) -> tuple[str, int]:
 
 
 def _read_root_keys(path: Path, specs: list[SensorSpec]) -> dict[int, bytes]:
-    """The sensors' root keys; a file that others may read is refused."""
+    keys = _read_keys(path)
+    for spec in specs:
+        if len(keys.get(spec.device_id, b"")) != ROOT_KEY_BYTES:
+            raise SpecError(f"{path} has no key of {ROOT_KEY_BYTES} bytes for {spec.device_id:08X}")
+    return keys
+
+
+def _read_secrets(path: Path | None) -> dict[int, bytes]:
+    secrets = {} if path is None else _read_keys(path)
+    if any(len(secret) != PSK_BYTES for secret in secrets.values()):
+        raise SpecError(f"{path}: a pairing secret has {PSK_BYTES} bytes")
+    return secrets
+
+
+def _read_keys(path: Path) -> dict[int, bytes]:
+    """Keys by device; a file that others may read is refused."""
     if path.stat().st_mode & 0o077:
         raise SpecError(f"{path} may be read by others: chmod 600 {path}")
     try:
-        keys = {
+        return {
             int(device, 16): bytes.fromhex(key)
             for device, key in json.loads(path.read_text()).items()
         }
     except (ValueError, AttributeError, TypeError) as error:
         raise SpecError(f"{path} is not JSON of device ids and keys in hex") from error
-    for spec in specs:
-        if len(keys.get(spec.device_id, b"")) != ROOT_KEY_BYTES:
-            raise SpecError(f"{path} has no key of {ROOT_KEY_BYTES} bytes for {spec.device_id:08X}")
-    return keys
 
 
 if __name__ == "__main__":

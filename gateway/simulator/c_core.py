@@ -5,9 +5,11 @@ Needs a checkout of the project, a C compiler, make and Mbed TLS's headers.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,10 @@ from gateway.messages import (
     FrameFlags,
     SessionId,
 )
-from gateway.radio.frame_codec import FRAME_BYTES
+from gateway.radio.frame_codec import FRAME_BYTES, ROOT_KEY_BYTES
 from gateway.radio.message_codec import MAX_MESSAGE_BYTES, STATUS_BYTES
+from gateway.radio.pairing_handshake import HELLO_BYTES, SEALED_KEY_BYTES, STORED_BYTES
+from gateway.radio.x25519 import X25519_BYTES
 from gateway.simulator.outbox import LEAST_HELD_FRAMES
 from gateway.simulator.sensor_core import CoreError, SensorIdentity
 
@@ -62,13 +66,15 @@ def load_core(library: Path = LIBRARY) -> tuple[cffi.FFI, Any]:
 class CCore:
     """One virtual chip: its held frames, in RAM and simulated flash, outlive its boots."""
 
-    def __init__(self, held_limit: int) -> None:
+    def __init__(self, held_limit: int, signer: bytes | None = None) -> None:
         self.ffi, self.lib = load_core()
         sectors = -(-max(0, held_limit - LEAST_HELD_FRAMES) // FRAMES_PER_SECTOR)
         host = self.lib.ecg_host_new(sectors)
         if host == self.ffi.NULL:
             raise CoreError("the C core could not start")
         self.host = self.ffi.gc(host, self.lib.ecg_host_free)
+        if signer is not None:
+            self.lib.ecg_host_trust(host, signer)
 
     def state(self) -> Any:
         state = self.ffi.new("ecg_host_state_t *")
@@ -117,13 +123,21 @@ class CCore:
             self.host,
             identity.device_id,
             identity.boot_id,
-            identity.root_key,
+            self._keys(identity),
             sample_rate_hz,
             _milliseconds(stranger_timeout_s),
         )
         if failed:
             raise CoreError(f"the C core could not boot: result {failed}")
         return CSensor(self, identity)
+
+    def _keys(self, identity: SensorIdentity) -> Any:
+        keys = self.ffi.new("ecg_host_keys_t *")
+        keys.root_key = identity.root_key
+        keys.pending_key = identity.pending_key or bytes(ROOT_KEY_BYTES)
+        keys.has_pending_key = identity.pending_key is not None
+        keys.provisioned = identity.provisioned
+        return keys
 
 
 class CSensor:
@@ -132,6 +146,17 @@ class CSensor:
     def __init__(self, core: CCore, identity: SensorIdentity) -> None:
         self._core = core
         self._identity = identity
+
+    @property
+    def identity(self) -> SensorIdentity:
+        keys = self._core.ffi.new("ecg_host_keys_t *")
+        self._core.lib.ecg_host_keys(self._core.host, keys)
+        return replace(
+            self._identity,
+            root_key=bytes(keys.root_key),
+            pending_key=bytes(keys.pending_key) if keys.has_pending_key else None,
+            provisioned=bool(keys.provisioned),
+        )
 
     @property
     def sampling(self) -> bool:
@@ -192,12 +217,32 @@ class CSensor:
             for start, length in zip(starts, lengths, strict=False)
         ]
 
+    def restart_due(self, up_s: float) -> bool:
+        return bool(self._core.lib.ecg_host_restart_due(self._core.host, _milliseconds(up_s)))
+
     def overdue_report(self) -> list[bytes]:
         reply = self._core.ffi.new("uint8_t[]", MAX_MESSAGE_BYTES)
         length = self._core.ffi.new("size_t *")
         if not self._core.lib.ecg_host_overdue_report(self._core.host, reply, length):
             return []
         return [bytes(self._core.ffi.buffer(reply, length[0]))]
+
+    def open_pairing_window(self, secret: bytes) -> None:
+        self._core.lib.ecg_host_open_pairing(self._core.host, secret)
+
+    def close_pairing_window(self) -> None:
+        self._core.lib.ecg_host_close_pairing(self._core.host)
+
+    def provision(self, message: bytes) -> list[bytes]:
+        if len(message) == STORED_BYTES:
+            self._core.lib.ecg_host_pair_confirm(self._core.host, message, len(message))
+            return []
+        answers = self._core.ffi.new("uint8_t[]", HELLO_BYTES + SEALED_KEY_BYTES)
+        failed = self._core.lib.ecg_host_pair(
+            self._core.host, message, len(message), os.urandom(X25519_BYTES), answers
+        )
+        said = bytes(answers)
+        return [] if failed else [said[:HELLO_BYTES], said[HELLO_BYTES:]]
 
 
 def _milliseconds(seconds: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Protocol
 
 from bumble.controller import Controller
@@ -21,13 +22,16 @@ from gateway.radio.gatt import (
     ACKNOWLEDGE_UUID,
     ATT_HEADER_BYTES,
     CONTROL_UUID,
+    FIRMWARE_UUID,
     FRAMES_UUID,
+    PROVISION_UUID,
     SERVICE_UUID,
     STATUS_UUID,
 )
 from gateway.radio.message_codec import MAX_MESSAGE_BYTES
 from gateway.radio.pieces import Reassembler, cut
-from gateway.simulator.virtual_sensor import BATTERY_PERCENT, FIRMWARE_VERSION
+from gateway.simulator.firmware_slots import FIRMWARE_VERSION
+from gateway.simulator.virtual_sensor import BATTERY_PERCENT
 
 MODEL_NUMBER = "virtual ECG sensor"
 ADVERTISING_INTERVAL_MS = 100
@@ -74,6 +78,12 @@ class RadioOwner(Protocol):
         """A whole message arrived on acknowledge or control."""
         ...
 
+    def on_provision(self, message: bytes) -> None: ...
+
+    def on_update(self, message: bytes) -> None:
+        """A whole message arrived on firmware."""
+        ...
+
 
 class Peripheral:
     """Advertises while it is free, and serves one central at a time."""
@@ -89,6 +99,7 @@ class Peripheral:
         self._device.advertising_data = _advertising_data(name)
         self._connection: Connection | None = None
         self._reassemblers: list[Reassembler] = []
+        self._provision_count = 0
         self.wants_frames = False
         self._add_services()
         self._device.on(Device.EVENT_CONNECTION, self._on_connection)
@@ -116,6 +127,19 @@ class Peripheral:
             if self._connection:
                 await self._device.indicate_subscriber(self._connection, self._control, piece)
 
+    async def indicate_update(self, message: bytes) -> None:
+        """Indicate the sealed answer to an update's message on firmware."""
+        for piece in self._cut(message, message[_MESSAGE_COUNTER_AT]):
+            if self._connection:
+                await self._device.indicate_subscriber(self._connection, self._firmware, piece)
+
+    async def indicate_provision(self, message: bytes) -> None:
+        """Indicate a message of the pairing handshake; they are counted from the connection on."""
+        for piece in self._cut(message, self._provision_count):
+            if self._connection:
+                await self._device.indicate_subscriber(self._connection, self._provision, piece)
+        self._provision_count += 1
+
     async def notify_status(self) -> None:
         if self._connection:
             status = self._owner.status()[: self._connection.att_mtu - ATT_HEADER_BYTES]
@@ -140,7 +164,22 @@ class Peripheral:
         readable, writeable = Characteristic.READABLE, Characteristic.WRITEABLE
         self._frames = Characteristic[bytes](FRAMES_UUID, properties.NOTIFY, readable)
         self._control = Characteristic[bytes](
-            CONTROL_UUID, properties.WRITE | properties.INDICATE, writeable, self._gathering()
+            CONTROL_UUID,
+            properties.WRITE | properties.INDICATE,
+            writeable,
+            self._gathering(lambda message: self._owner.on_message(message)),
+        )
+        self._provision = Characteristic[bytes](
+            PROVISION_UUID,
+            properties.WRITE | properties.INDICATE,
+            writeable,
+            self._gathering(lambda message: self._owner.on_provision(message)),
+        )
+        self._firmware = Characteristic[bytes](
+            FIRMWARE_UUID,
+            properties.WRITE_WITHOUT_RESPONSE | properties.INDICATE,
+            writeable,
+            self._gathering(self._owner.on_update),
         )
         self._status = Characteristic[bytes](
             STATUS_UUID,
@@ -149,10 +188,20 @@ class Peripheral:
             CharacteristicValue(read=lambda _: self._owner.status()),
         )
         acknowledge = Characteristic[bytes](
-            ACKNOWLEDGE_UUID, properties.WRITE_WITHOUT_RESPONSE, writeable, self._gathering()
+            ACKNOWLEDGE_UUID,
+            properties.WRITE_WITHOUT_RESPONSE,
+            writeable,
+            self._gathering(lambda message: self._owner.on_message(message)),
         )
         self._frames.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
-        table = [self._frames, acknowledge, self._control, self._status]
+        table = [
+            self._frames,
+            acknowledge,
+            self._control,
+            self._status,
+            self._provision,
+            self._firmware,
+        ]
         firmware_revision = ".".join(map(str, FIRMWARE_VERSION))
         self._device.add_services(
             [
@@ -164,7 +213,7 @@ class Peripheral:
             ]
         )
 
-    def _gathering(self) -> CharacteristicValue[bytes]:
+    def _gathering(self, on_message: Callable[[bytes], None]) -> CharacteristicValue[bytes]:
         reassembler = Reassembler(MAX_MESSAGE_BYTES)
         self._reassemblers.append(reassembler)
 
@@ -172,7 +221,7 @@ class Peripheral:
             now_s = asyncio.get_running_loop().time()
             message = reassembler.push(bytes(piece), now_s)
             if message is not None:
-                self._owner.on_message(message)
+                on_message(message)
 
         return CharacteristicValue(write=on_write)
 
@@ -185,6 +234,7 @@ class Peripheral:
 
     def _on_connection(self, connection: Connection) -> None:
         self._connection = connection
+        self._provision_count = 0
         connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
         self._owner.on_connected()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -18,14 +18,13 @@ class CoreError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SensorIdentity:
-    """Who a sensor is during one boot. The root key is never shown."""
+    """Who a sensor is during one boot, and its keys, which are never shown."""
 
     device_id: DeviceId
     boot_id: int
-    root_key: bytes
-
-    def __repr__(self) -> str:
-        return f"SensorIdentity({self.device_id:08X}, boot {self.boot_id})"
+    root_key: bytes = field(repr=False)
+    pending_key: bytes | None = field(default=None, repr=False)  # drawn by a rotation
+    provisioned: bool = True  # a gateway has said that it keeps the root key
 
 
 class HeldFrames(Protocol):
@@ -48,7 +47,15 @@ class HeldFrames(Protocol):
 class SensorCore(Protocol):
     """A sensor from a boot to the next."""
 
-    sampling: bool
+    @property
+    def sampling(self) -> bool: ...
+    @sampling.setter
+    def sampling(self, value: bool) -> None: ...
+
+    @property
+    def identity(self) -> SensorIdentity:
+        """As it is now: what has changed must be durable before an answer goes out."""
+        ...
 
     @property
     def session(self) -> SessionId: ...
@@ -65,7 +72,11 @@ class SensorCore(Protocol):
     def disconnected(self) -> None: ...
     def must_drop(self, now_s: float) -> bool: ...
     def received(self, message: bytes, now_s: float) -> list[bytes]: ...
+    def restart_due(self, up_s: float) -> bool: ...
     def overdue_report(self) -> list[bytes]: ...
+    def open_pairing_window(self, secret: bytes) -> None: ...
+    def close_pairing_window(self) -> None: ...
+    def provision(self, message: bytes) -> list[bytes]: ...
 
 
 # An identity, a sample rate in Hz and the patience with strangers in s begin a boot.

@@ -87,7 +87,7 @@ class Ward:
                 board.save()
 
     async def obey(self, order: str) -> str:
-        """Do `drop N`, `linkloss N`, `reboot N` or `stat`; gives one line of answer."""
+        """Do `drop N`, `linkloss N`, `reboot N`, `button N` or `stat`; gives a line of answer."""
         word, _, number = order.partition(" ")
         if word == "stat":
             return json.dumps({"sensors": [board.stat() for board in self._boards]})
@@ -101,6 +101,8 @@ class Ward:
                 board.radio.lose_link()
             case "reboot":
                 board.reboot()
+            case "button":
+                board.press_button()
             case _:
-                return f"unknown order {word!r}: drop N, linkloss N, reboot N, stat, quit"
+                return f"unknown order {word!r}: drop N, linkloss N, reboot N, button N, stat, quit"
         return "ok"

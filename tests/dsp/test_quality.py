@@ -24,7 +24,7 @@ def metered(*items: SampleBlock | Gap) -> tuple[QualityMeter, list[Quality]]:
         if isinstance(item, Gap):
             band_pass.reset()
         filtered = band_pass.push(item) if isinstance(item, SampleBlock) else item
-        judged += meter.push(item, filtered, detector.push(item))
+        judged += meter.push(item, filtered, detector.push(item), detector.take_doubtful())
     return meter, judged
 
 
@@ -65,6 +65,16 @@ def test_an_interpolated_ventricular_beat_is_not_noise():
     assert all(q.rate_usable for q in with_one_more(-2000.0))
 
 
+def test_what_was_nearly_a_beat_makes_no_good_rate_and_leaves_the_labels():
+    band_pass, detector, meter = BandPass(RATE), RPeakDetector(RATE), QualityMeter(RATE)
+    signal = block(ecg(RATE, 30.5, BEATS_S), RATE)
+    doubtful = [round(16.9 * RATE)]
+    judged = meter.push(signal, band_pass.push(signal), detector.push(signal), doubtful)
+    told = [q.start // RATE for q in judged if q.reasons == {QualityReason.DETECTOR_DISAGREEMENT}]
+    assert told == [*range(16, 23)]  # as long as the interval around it is in the rate's mean
+    assert meter.is_fit(round(16.9 * RATE))
+
+
 @pytest.mark.parametrize(("noise_uv", "fit", "usable"), [(20, 1, 1), (108, 1, 0), (250, 0, 0)])
 def test_a_label_stands_more_noise_than_a_rate(noise_uv, fit, usable):
     signal = ecg(RATE, 30.0, BEATS_S[BEATS_S < 30], noise_uv=noise_uv)
@@ -81,7 +91,8 @@ def test_a_beat_is_judged_0_85_s_after_r_at_most():
     signal = block(ecg(RATE, 10.0, BEATS_S[BEATS_S < 10]), RATE)
     for piece in cut_up(signal, range(10 * RATE)):
         assert isinstance(piece, SampleBlock)
-        meter.push(piece, band_pass.push(piece), detector.push(piece))
+        peaks = detector.push(piece)
+        meter.push(piece, band_pass.push(piece), peaks, detector.take_doubtful())
         assert meter.has_judged(piece.end - round(0.85 * RATE) - 1)
         assert piece.end < RATE or not meter.has_judged(piece.end - round(0.59 * RATE))
 

@@ -148,6 +148,44 @@ def test_the_rhythm_is_found_again_after_saturation():
     assert sum(np.abs(found_s - beat).min() < 0.03 for beat in later) == later.size
 
 
+@pytest.mark.parametrize("rate", LEGAL_SAMPLE_RATES_HZ)
+def test_a_burst_of_muscle_noise_adds_no_beat_and_hides_none(rate):
+    signal = ecg(rate, 30.0, REGULAR_S, noise_uv=2.0)
+    burst = slice(15 * rate, 20 * rate)
+    spread = np.sqrt(rate / 250)  # as much noise in the QRS band at each rate
+    noise = np.random.default_rng(4).normal(0.0, 180.0 * spread, 5 * rate)
+    signal[burst] += noise
+    found_s = seconds(detect([block(signal, rate)]), rate)
+    assert found_s.size == REGULAR_S.size
+    assert np.abs(found_s - REGULAR_S).max() < 0.03
+
+
+def test_smaller_beats_in_muscle_noise_are_no_standstill():
+    """The patient has turned over: half the height, and tense."""
+    beats_s = np.arange(0.7, 40.0, 0.8)
+    signal = ecg(250, 40.0, beats_s, noise_uv=2.0)
+    signal[5000:] /= 2.0
+    signal[5000:] += np.random.default_rng(4).normal(0.0, 120.0, signal.size - 5000)
+    found_s = seconds(detect([block(signal, 250)]), 250)
+    assert np.diff(found_s).max() < 4.0
+
+
+def test_what_came_near_to_a_beat_is_told_once():
+    """A deflection between two beats, higher each time: passed over, then in doubt, then a beat."""
+    told = []
+    for r_uv in range(60, 400, 10):
+        signal = ecg(250, 12.0, REGULAR_S[REGULAR_S < 12.0])
+        signal += ecg(250, 12.0, [9.92], r_uv=r_uv, noise_uv=0.0)
+        detector = RPeakDetector(250)
+        is_beat = any(abs(p.sample - 2480) < 9 for p in detector.push(block(signal, 250)))
+        doubtful = detector.take_doubtful()
+        assert all(abs(r - 2480) < 9 for r in doubtful)
+        assert detector.take_doubtful() == []
+        told.append("beat" if is_beat else "doubtful" if doubtful else "nothing")
+    assert told == sorted(told, key=["nothing", "doubtful", "beat"].index)
+    assert set(told) == {"nothing", "doubtful", "beat"}
+
+
 @pytest.fixture(scope="module")
 def record_119(ecg_data):
     """Five minutes of record 119, with ventricular beats, at its own 360 Hz, µV."""

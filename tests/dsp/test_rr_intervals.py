@@ -37,24 +37,36 @@ def test_the_rate_is_that_of_eight_intervals():
     assert series.heart_rate_bpm(11 * RATE) == pytest.approx(120.0)
 
 
-def test_a_rate_needs_two_intervals_since_the_gap():
+def test_a_rate_needs_four_intervals_since_the_gap():
     series = RRSeries(RATE)
     assert series.heart_rate_bpm(0) is None
-    beats(series, 1.0, 2.0)
-    assert series.heart_rate_bpm(2 * RATE) is None
-    beats(series, 3.0)
-    assert series.heart_rate_bpm(3 * RATE) == pytest.approx(60.0)
-    series.push_gap(Gap(round(3.2 * RATE), 10))
+    beats(series, 1.0, 2.0, 3.0, 4.0)
     assert series.heart_rate_bpm(4 * RATE) is None
+    beats(series, 5.0)
+    assert series.heart_rate_bpm(5 * RATE) == pytest.approx(60.0)
+    series.push_gap(Gap(round(5.2 * RATE), 10))
+    assert series.heart_rate_bpm(6 * RATE) is None
+
+
+def test_a_first_rate_needs_more_intervals_where_they_are_uneven():
+    series = RRSeries(RATE)
+    known = []
+    at_s = 1.0
+    for interval_s in (0.0, 0.6, 0.9, 0.6, 0.9, 0.6, 0.9, 0.6, 0.9):
+        at_s += interval_s
+        beats(series, at_s)
+        known.append(series.heart_rate_bpm(round(at_s * RATE)) is not None)
+    assert known == [False] * 7 + [True] * 2
 
 
 def test_beats_that_come_later_do_not_change_an_earlier_answer():
     series = RRSeries(RATE)
-    beats(series, 1.0, 2.0, 3.0)
-    before = series.heart_rate_bpm(3 * RATE)
-    beats(series, 3.3, 3.6)
-    series.push_gap(Gap(4 * RATE, 10))
-    assert series.heart_rate_bpm(3 * RATE) == before
+    beats(series, 1.0, 2.0, 3.0, 4.0, 5.0)
+    before = series.heart_rate_bpm(5 * RATE)
+    beats(series, 5.3, 5.6)
+    series.push_gap(Gap(6 * RATE, 10))
+    assert before is not None
+    assert series.heart_rate_bpm(5 * RATE) == before
 
 
 @pytest.mark.parametrize(
@@ -63,6 +75,6 @@ def test_beats_that_come_later_do_not_change_an_earlier_answer():
 )
 def test_silence_ends_the_rate(interval_s, silence_s, known):
     series = RRSeries(RATE)
-    beats(series, *(interval_s * k for k in range(4)))
-    at = round((3 * interval_s + silence_s) * RATE)
+    beats(series, *(interval_s * k for k in range(5)))
+    at = round((4 * interval_s + silence_s) * RATE)
     assert (series.heart_rate_bpm(at) is not None) == known

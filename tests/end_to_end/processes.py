@@ -55,10 +55,20 @@ class LineReader:
 class Simulator:
     """`python -m gateway.simulator`."""
 
-    def __init__(self, specs: Sequence[str], keys: Path, speed: float, port: int = 0) -> None:
+    def __init__(
+        self,
+        specs: Sequence[str],
+        keys: Path,
+        speed: float,
+        port: int = 0,
+        secrets: Path | None = None,
+        options: Sequence[str] = ("--once",),
+    ) -> None:
         command = [sys.executable, "-m", "gateway.simulator", "--root-keys", str(keys)]
-        command += ["--speed", str(speed), "--once", "--listen", f"127.0.0.1:{port}"]
+        command += ["--speed", str(speed), "--listen", f"127.0.0.1:{port}", *options]
         command += ["--core", os.environ.get("ECG_SIMULATOR_CORE", "python")]
+        if secrets is not None:
+            command += ["--pairing-secrets", str(secrets)]
         for spec in specs:
             command += ["--sensor", spec]
         self.process = subprocess.Popen(
@@ -157,10 +167,15 @@ def pair(folder: Path, sensors: int) -> Path:
     state = folder / "state"
     state.mkdir(mode=0o700)
     keyring = Keyring(state / "keyring", create_sealing_key(folder / "keyring-key"))
-    keys = {number: secrets.token_bytes(32) for number in range(1, sensors + 1)}
-    for number, key in keys.items():
-        keyring.add(DeviceId(number), key)
     path = folder / "root-keys.json"
+    for number, key in new_keys(path, sensors).items():
+        keyring.add(DeviceId(number), key)
+    return path
+
+
+def new_keys(path: Path, sensors: int) -> dict[int, bytes]:
+    """A secret for each of sensors 1 to `sensors`, in a file as the simulator reads it."""
+    keys = {number: secrets.token_bytes(32) for number in range(1, sensors + 1)}
     path.touch(mode=0o600)
     path.write_text(json.dumps({f"{number:08X}": key.hex() for number, key in keys.items()}))
-    return path
+    return keys

@@ -40,11 +40,12 @@ class Sensor:
     def __init__(self) -> None:
         self._core = CCore(LEAST_HELD_FRAMES)
         self._core.boot(SensorIdentity(DEVICE_ID, 1, ROOT_KEY), 250, 10.0)
+        self._core.lib.ecg_host_open_pairing(self._core.host, SECRET)
 
     def pair(self, first: bytes, ephemeral: bytes = SENSOR_EPHEMERAL) -> tuple[int, bytes, bytes]:
         answers = self._core.ffi.new("uint8_t[]", 96)
         result = self._core.lib.ecg_host_pair(
-            self._core.host, SECRET, first, len(first), ephemeral, answers
+            self._core.host, first, len(first), ephemeral, answers
         )
         return result, bytes(answers)[:48], bytes(answers)[48:]
 

@@ -27,7 +27,8 @@ def only(monkeypatch):
             monkeypatch.setattr(augment, f"{name}_SHARE", kept.get(name, 0.0))
         for name in ("STRETCH", "GAIN", "SHIFT_SAMPLES", "RR_FEATURE_NOISE"):
             monkeypatch.setattr(augment, name, kept.get(name, 0))
-        for name in ("EXCHANGED", "PREMATURE", "FIBRILLATING", "TRANSPLANTED"):
+        imagined = ("EXCHANGED", "PREMATURE", "ABERRANT", "FIBRILLATING", "TRANSPLANTED", "FUSED")
+        for name in imagined:
             monkeypatch.setattr(imagined_beats, f"{name}_SHARE", 0.0)
 
     return leave

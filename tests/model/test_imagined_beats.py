@@ -5,9 +5,13 @@ from gateway.dsp.beat_context import RR_FEATURES
 from gateway.dsp.beat_windows import R_POSITION
 from model.beats import TrainingBeats
 from model.imagined_beats import (
+    FUSED_PART,
+    P_WAVE,
     ShownBeats,
+    conduct_aberrantly,
     fibrillate,
     fibrillating_rhythms,
+    fuse,
     make_premature,
     of_any_patient,
     transplant,
@@ -113,3 +117,25 @@ def test_a_transplanted_beat_stands_beside_its_hosts_usual_beat(generator):
     gain = shown.windows[0, R_POSITION] / of.windows[0, R_POSITION]
     np.testing.assert_allclose(shown.windows[0], gain * of.windows[0], atol=1e-3)
     assert shown.aami[0] == "V"
+
+
+def test_a_fusion_beat_keeps_its_p_wave_and_lies_between_what_is_fused(generator):
+    of = beats(a="V", host="N")
+    shown = ShownBeats.of(of)
+    shown.windows[0] = -2.0 * of.windows[0]
+    fuse(shown, np.array([0]), of, generator)
+    np.testing.assert_array_equal(shown.windows[0, P], shown.usual[0, P])
+    part = (1.0 - shown.windows[0, R_POSITION] / of.usual[0, R_POSITION]) / 3.0
+    assert FUSED_PART[0] <= part <= FUSED_PART[1]
+    assert shown.aami[0] == "F"
+
+
+def test_an_aberrant_beat_has_its_own_p_wave_and_anothers_qrs_complex(generator):
+    of = beats(a="V", donor="N")
+    of.windows[1] = np.roll(of.windows[1], 2)
+    shown = ShownBeats.of(of)
+    conduct_aberrantly(shown, np.array([0]), of, generator)
+    before = slice(0, R_POSITION + P_WAVE[1])
+    np.testing.assert_array_equal(shown.windows[0, before], of.windows[0, before])
+    assert np.abs(shown.windows[0, QRS]).argmax() == np.abs(of.windows[1, QRS]).argmax()
+    np.testing.assert_allclose(np.ptp(shown.windows[0, QRS]), np.ptp(of.windows[0, QRS]), rtol=0.1)

@@ -17,6 +17,7 @@ from gateway.radio.frame_codec import FRAME_BYTES
 from gateway.radio.gatt import (
     ACKNOWLEDGE_UUID,
     CONTROL_UUID,
+    FIRMWARE_UUID,
     FRAMES_UUID,
     STATUS_UUID,
     GattCharacteristic,
@@ -57,6 +58,9 @@ class FakeGattClient:
         self._fail("write")
         await asyncio.sleep(0)
         self.written.append((uuid, value, response))
+
+    def offers(self, uuid: str) -> bool:
+        return True
 
     async def disconnect(self) -> None:
         self.disconnects += 1
@@ -188,6 +192,20 @@ def test_writes_are_cut_and_never_mixed() -> None:
             *((ACKNOWLEDGE_UUID, piece, False) for piece in pieces),
             *((CONTROL_UUID, piece, True) for piece in pieces),
         ]
+
+    asyncio.run(scenario())
+
+
+def test_answers_of_an_update_are_subscribed_to_with_its_first_message() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        await bench.link.open()
+        assert bench.link.takes_updates
+        for _ in range(2):
+            await bench.link.update(MESSAGE)
+        assert bench.client.subscribed.count(FIRMWARE_UUID) == 1
+        pieces = cut(MESSAGE, FakeGattClient.piece_bytes, MESSAGE[1])
+        assert bench.client.written == [(FIRMWARE_UUID, piece, False) for piece in 2 * pieces]
 
     asyncio.run(scenario())
 

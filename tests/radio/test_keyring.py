@@ -16,7 +16,8 @@ from gateway.radio.keyring import (
 
 SEALING_KEY = bytes(range(32))
 DEVICE = DeviceId(0x2A)
-OLD, NEW = bytes(32), bytes([1] * 32)
+OTHER = DeviceId(0x2B)
+OLD, NEW, THIRD = bytes(32), bytes([1] * 32), bytes([2] * 32)
 
 
 @pytest.fixture
@@ -30,6 +31,57 @@ def test_generations_are_kept_newest_first(path):
     assert [keyring.add(DEVICE, key) for key in (OLD, NEW, OLD)] == [1, 2, 1]
     assert Keyring(path, SEALING_KEY).root_keys(DEVICE) == (NEW, OLD)
     assert keyring.devices() == (DEVICE,)
+
+
+def test_a_pending_key_is_kept_beside_the_generations(path):
+    keyring = Keyring(path, SEALING_KEY)
+    keyring.add(DEVICE, OLD)
+    keyring.keep_pending(DEVICE, NEW, serving=OLD)
+    again = Keyring(path, SEALING_KEY)
+    assert again.root_keys(DEVICE) == (OLD,)
+    assert again.pending_key(DEVICE) == NEW
+    again.adopt(DEVICE, OLD)
+    assert again.pending_key(DEVICE) == NEW
+    again.adopt(DEVICE, NEW)
+    assert (again.root_keys(DEVICE), again.pending_key(DEVICE)) == ((NEW, OLD), None)
+
+
+def test_a_pending_key_that_serves_is_not_replaced_but_followed(path):
+    keyring = Keyring(path, SEALING_KEY)
+    keyring.add(DEVICE, OLD)
+    keyring.keep_pending(DEVICE, NEW, serving=OLD)
+    keyring.keep_pending(DEVICE, THIRD, serving=NEW)
+    assert (keyring.root_keys(DEVICE), keyring.pending_key(DEVICE)) == ((NEW, OLD), THIRD)
+
+
+def test_a_pending_key_that_never_came_is_replaced(path):
+    keyring = Keyring(path, SEALING_KEY)
+    keyring.add(DEVICE, OLD)
+    keyring.keep_pending(DEVICE, NEW, serving=OLD)
+    keyring.keep_pending(DEVICE, THIRD, serving=OLD)
+    assert (keyring.root_keys(DEVICE), keyring.pending_key(DEVICE)) == ((OLD,), THIRD)
+
+
+def test_pairing_anew_under_the_pending_key_makes_it_a_generation(path):
+    keyring = Keyring(path, SEALING_KEY)
+    keyring.add(DEVICE, OLD)
+    keyring.keep_pending(DEVICE, NEW, serving=OLD)
+    assert keyring.add(DEVICE, NEW) == 2
+    assert keyring.pending_key(DEVICE) is None
+
+
+def test_what_another_process_has_added_is_not_overwritten(path):
+    daemon, command = Keyring(path, SEALING_KEY), Keyring(path, SEALING_KEY)
+    command.add(DEVICE, OLD)
+    daemon.add(OTHER, NEW)
+    assert Keyring(path, SEALING_KEY).devices() == (DEVICE, OTHER)
+
+
+def test_no_key_is_shown(path):
+    keyring = Keyring(path, SEALING_KEY)
+    keyring.add(DEVICE, NEW)
+    assert NEW.hex() not in repr(vars(keyring)["_sensors"])
+    assert repr(NEW)[2:-1] not in repr(vars(keyring)["_sensors"])
 
 
 def test_no_key_lies_in_the_file_and_only_its_owner_reads_it(path):

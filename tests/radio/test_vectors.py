@@ -85,6 +85,20 @@ MESSAGES = {
         3,
         codec.Answer.counter_passed(codec.MessageType.STOP, 0x1122).encode(),
     ),
+    "update_begin": (codec.MessageType.UPDATE_BEGIN, 9, bytes(range(112))),
+    "update_chunk": (
+        codec.MessageType.UPDATE_CHUNK,
+        10,
+        codec.Command.update_chunk(0x010203F0, bytes(range(240))).argument,
+    ),
+    "update_finish": (codec.MessageType.UPDATE_FINISH, 11, b""),
+    "answer_update_refused": (
+        codec.MessageType.ANSWER,
+        9,
+        codec.Answer.update_refused(
+            codec.MessageType.UPDATE_BEGIN, codec.UpdateRefusal.OTHER_CHIP
+        ).encode(),
+    ),
     "held_report": (codec.MessageType.HELD_REPORT, 0, codec.encode_held_report(HELD)),
 }
 

@@ -174,7 +174,7 @@ def test_the_sample_rate_is_set_to_a_legal_one(rate_hz: int, code: AnswerCode) -
     assert bench.sensor.sample_rate_hz == (rate_hz if code is AnswerCode.DONE else 250)
 
 
-def test_time_identify_and_status_are_obeyed_and_rotation_is_not() -> None:
+def test_time_identify_and_status_are_obeyed_and_no_key_of_nobody_is_taken() -> None:
     bench = Bench()
     assert bench.order(Command.set_unix_time(1_000_000_000)).code is AnswerCode.DONE
     assert bench.sensor.unix_minus_device_us == 1_000_000_000 - 7_000_000
@@ -183,7 +183,7 @@ def test_time_identify_and_status_are_obeyed_and_rotation_is_not() -> None:
     answer = bench.order(Command(MessageType.REQUEST_STATUS))
     assert answer.body == bench.sensor.status()
     answer = bench.order(Command(MessageType.ROTATE_KEY, bytes(32)))
-    assert answer.code is AnswerCode.NOT_SUPPORTED
+    assert answer.code is AnswerCode.BAD_ARGUMENT
 
 
 def test_lead_off_shows_in_the_status() -> None:

@@ -48,6 +48,11 @@ class FakeLink:
         opened = self._down.open(message)
         self.commands.append((opened.counter, Command.decode(opened.type, opened.payload)))
 
+    takes_updates = True
+
+    async def update(self, message: bytes) -> None:
+        await self.command(message)
+
     async def close(self) -> None:
         self.closed = True
 

@@ -20,6 +20,10 @@ board_storage_t board_storage_load(ecg_identity_t *identity, uint8_t secret[BOAR
 board_storage_t board_storage_create(ecg_identity_t *identity, uint8_t secret[BOARD_SECRET_BYTES]);
 
 bool board_storage_set_provisioned(void);
+
+/* How far an update is (ecg_slot_t); false when nothing was kept, or it can't be read. */
+bool board_storage_keep_update(const uint8_t record[ECG_UPDATE_RECORD_BYTES]);
+bool board_storage_load_update(uint8_t record[ECG_UPDATE_RECORD_BYTES]);
 bool board_storage_forget_all(void); /* factory reset */
 
 /* The ports of ecg_board_t and ecg_flash_t. */

@@ -27,6 +27,7 @@ static const ble_uuid128_t acknowledge_uuid = UUID(0x03);
 static const ble_uuid128_t control_uuid = UUID(0x04);
 static const ble_uuid128_t status_uuid = UUID(0x05);
 static const ble_uuid128_t provision_uuid = UUID(0x06);
+static const ble_uuid128_t firmware_uuid = UUID(0x07);
 
 static ecg_link_t *link_of_radio;
 static const board_radio_owner_t *owner_of_radio;
@@ -36,12 +37,29 @@ static uint16_t acknowledge_handle;
 static uint16_t control_handle;
 static uint16_t status_handle;
 static uint16_t provision_handle;
+static uint16_t firmware_handle;
 static bool is_on;
 static char name[NAME_BYTES + 1u];
 
 static uint32_t now_ms(void)
 {
     return (uint32_t)(esp_timer_get_time() / 1000);
+}
+
+static ecg_inlet_t inlet_of(uint16_t handle)
+{
+    if (handle == firmware_handle) {
+        return ECG_FROM_FIRMWARE;
+    }
+    return (handle == control_handle) ? ECG_FROM_CONTROL : ECG_FROM_ACKNOWLEDGE;
+}
+
+static uint16_t handle_of(ecg_outlet_t outlet)
+{
+    if (outlet == ECG_ON_FIRMWARE) {
+        return firmware_handle;
+    }
+    return (outlet == ECG_ON_CONTROL) ? control_handle : provision_handle;
 }
 
 static void take_value(uint16_t handle, const uint8_t *value, size_t length)
@@ -54,7 +72,7 @@ static void take_value(uint16_t handle, const uint8_t *value, size_t length)
             owner_of_radio->on_pairing(message, whole);
         }
     } else {
-        ecg_link_written(link_of_radio, handle == control_handle, value, length,
+        ecg_link_written(link_of_radio, inlet_of(handle), value, length,
                          (uint64_t)esp_timer_get_time());
     }
 }
@@ -105,6 +123,10 @@ static const struct ble_gatt_chr_def characteristics[] = {
      .access_cb = access,
      .flags = BLE_GATT_CHR_F_WRITE | BLE_GATT_CHR_F_INDICATE,
      .val_handle = &provision_handle},
+    {.uuid = &firmware_uuid.u,
+     .access_cb = access,
+     .flags = BLE_GATT_CHR_F_WRITE_NO_RSP | BLE_GATT_CHR_F_INDICATE,
+     .val_handle = &firmware_handle},
     {.uuid = NULL},
 };
 
@@ -129,8 +151,7 @@ static ecg_send_result_t send_value(void *context, ecg_outlet_t outlet, const ui
     if (outlet == ECG_ON_FRAMES) { /* NimBLE takes the buffer, whatever comes of it */
         result = ble_gatts_notify_custom(connection, frames_handle, buffer);
     } else {
-        const uint16_t handle = (outlet == ECG_ON_CONTROL) ? control_handle : provision_handle;
-        result = ble_gatts_indicate_custom(connection, handle, buffer);
+        result = ble_gatts_indicate_custom(connection, handle_of(outlet), buffer);
     }
     if (result == 0) {
         return ECG_SENT;

@@ -13,6 +13,7 @@
 #define PENDING "pending"
 #define SECRET "secret"
 #define PROVISIONED "provisioned"
+#define UPDATE "update"
 #define PARTITION "outbox"
 
 static nvs_handle_t storage;
@@ -91,6 +92,19 @@ board_storage_t board_storage_create(ecg_identity_t *identity, uint8_t secret[BO
 bool board_storage_set_provisioned(void)
 {
     return (nvs_set_u32(storage, PROVISIONED, 1u) == ESP_OK) && (nvs_commit(storage) == ESP_OK);
+}
+
+bool board_storage_keep_update(const uint8_t record[ECG_UPDATE_RECORD_BYTES])
+{
+    return (nvs_set_blob(storage, UPDATE, record, ECG_UPDATE_RECORD_BYTES) == ESP_OK) &&
+           (nvs_commit(storage) == ESP_OK);
+}
+
+bool board_storage_load_update(uint8_t record[ECG_UPDATE_RECORD_BYTES])
+{
+    size_t length = ECG_UPDATE_RECORD_BYTES;
+    return (nvs_get_blob(storage, UPDATE, record, &length) == ESP_OK) &&
+           (length == ECG_UPDATE_RECORD_BYTES);
 }
 
 bool board_storage_forget_all(void)

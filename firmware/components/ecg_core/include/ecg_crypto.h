@@ -12,6 +12,8 @@
 
 #define ECG_HASH_BYTES 32u
 #define ECG_X25519_BYTES 32u
+#define ECG_P256_POINT_BYTES 65u /* 04 ‖ x ‖ y */
+#define ECG_P256_SIGNATURE_BYTES 64u
 #define ECG_HKDF_MOST_BYTES (2u * ECG_HASH_BYTES)
 #define ECG_HKDF_MOST_INFO_BYTES 24u
 
@@ -33,6 +35,17 @@ ecg_result_t ecg_hkdf(const uint8_t *secret, size_t secret_length, const uint8_t
 /* SHA-256 of head ‖ tail; `out` may be `head`. */
 ecg_result_t ecg_sha256(const uint8_t *head, size_t head_length, const uint8_t *tail,
                         size_t tail_length, uint8_t out[ECG_HASH_BYTES]);
+
+/* SHA-256 in parts; an operation that has failed is over. */
+ecg_result_t ecg_sha256_begin(psa_hash_operation_t *operation);
+ecg_result_t ecg_sha256_add(psa_hash_operation_t *operation, const uint8_t *bytes, size_t length);
+ecg_result_t ecg_sha256_end(psa_hash_operation_t *operation, uint8_t out[ECG_HASH_BYTES]);
+
+/* ECDSA with P-256 of a SHA-256 (FIPS 186-4), r ‖ s; ECG_NOT_AUTHENTIC when another key signed, or
+ * something else. No version of PSA that ESP-IDF brings has Ed25519. */
+ecg_result_t ecg_p256_verify(const uint8_t point[ECG_P256_POINT_BYTES],
+                             const uint8_t hash[ECG_HASH_BYTES],
+                             const uint8_t signature[ECG_P256_SIGNATURE_BYTES]);
 
 ecg_result_t ecg_key_import(const uint8_t bytes[32], ecg_key_t *key);
 void ecg_key_forget(ecg_key_t *key);

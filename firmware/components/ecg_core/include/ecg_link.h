@@ -15,7 +15,10 @@
 #define ECG_MOST_MTU 517u
 #define ECG_MOST_QUEUED 8u /* replies that wait: each a message of at most 293 bytes */
 
-typedef enum { ECG_ON_FRAMES, ECG_ON_CONTROL, ECG_ON_PROVISION } ecg_outlet_t;
+typedef enum { ECG_ON_FRAMES, ECG_ON_CONTROL, ECG_ON_PROVISION, ECG_ON_FIRMWARE } ecg_outlet_t;
+
+/* The characteristics that bring sealed messages. */
+typedef enum { ECG_FROM_ACKNOWLEDGE, ECG_FROM_CONTROL, ECG_FROM_FIRMWARE, ECG_INLETS } ecg_inlet_t;
 
 typedef enum {
     ECG_SENT,
@@ -51,11 +54,9 @@ typedef struct {
     uint32_t queue_count;
     uint32_t replies_dropped;
     uint8_t pairing_counter;
-    uint8_t gathered_acknowledge[ECG_MESSAGE_MOST_BYTES];
-    uint8_t gathered_control[ECG_MESSAGE_MOST_BYTES];
+    uint8_t gathered[ECG_INLETS][ECG_MESSAGE_MOST_BYTES];
     uint8_t gathered_provision[ECG_MESSAGE_MOST_BYTES];
-    ecg_reassembler_t acknowledge;
-    ecg_reassembler_t control;
+    ecg_reassembler_t inlets[ECG_INLETS];
     ecg_reassembler_t provision;
 } ecg_link_t;
 
@@ -65,8 +66,8 @@ void ecg_link_disconnected(ecg_link_t *link);
 void ecg_link_mtu(ecg_link_t *link, uint16_t mtu);
 void ecg_link_subscribed(ecg_link_t *link, ecg_outlet_t outlet, bool wanted);
 
-/* A value was written to acknowledge or control. */
-void ecg_link_written(ecg_link_t *link, bool control, const uint8_t *value, size_t length,
+/* A value was written to one of the inlets. */
+void ecg_link_written(ecg_link_t *link, ecg_inlet_t inlet, const uint8_t *value, size_t length,
                       uint64_t now_us);
 
 /* A value was written to provision; `message` is set when that made a message whole. */

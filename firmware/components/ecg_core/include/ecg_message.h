@@ -12,6 +12,9 @@
 #define ECG_MOST_HELD_SESSIONS 8u
 #define ECG_STATUS_BYTES 34u
 #define ECG_BATTERY_UNKNOWN 255u
+#define ECG_MANIFEST_BYTES 112u
+#define ECG_CHUNK_LEAST_BYTES 5u /* its offset and a byte of the image */
+#define ECG_CHUNK_MOST_BYTES 244u
 
 #define ECG_ACKNOWLEDGEMENT 0x01u
 #define ECG_START 0x10u
@@ -21,6 +24,9 @@
 #define ECG_IDENTIFY 0x14u
 #define ECG_ROTATE_KEY 0x15u
 #define ECG_REQUEST_STATUS 0x16u
+#define ECG_UPDATE_BEGIN 0x17u
+#define ECG_UPDATE_CHUNK 0x18u
+#define ECG_UPDATE_FINISH 0x19u
 #define ECG_ANSWER 0x80u
 #define ECG_HELD_REPORT 0x81u
 
@@ -29,7 +35,8 @@ typedef enum {
     ECG_COUNTER_PASSED = 1,
     ECG_NOT_SUPPORTED = 2,
     ECG_BAD_ARGUMENT = 3,
-    ECG_BUSY = 4
+    ECG_BUSY = 4,
+    ECG_UPDATE_REFUSED = 5
 } ecg_answer_code_t;
 
 #define ECG_STATUS_PROVISIONED 0x04u

@@ -17,6 +17,7 @@
 #define ECG_BACKLOG_TIMES_REAL_TIME 4u
 #define ECG_BACKLOG_BURST_FRAMES 8u
 #define ECG_RESEND_AFTER_MS 5000u
+#define ECG_FRAMES_BEFORE_RESTART 8u /* 3 s at 500 Hz */
 
 /* Bytes of the three bitmaps over all ages that may be held. */
 #define ECG_OUTBOX_MAP_BYTES(ram_frames, flash_slots) \
@@ -88,6 +89,9 @@ void ecg_outbox_link_lost(ecg_outbox_t *outbox);
 /* Moves all that RAM holds to flash, where there is one, as before a restart. Gives how many frames
  * had to be given up for it. */
 uint32_t ecg_outbox_flush(ecg_outbox_t *outbox);
+
+/* Would a flush now, with the frames of a few seconds more, keep all that is held? */
+bool ecg_outbox_survives_restart(const ecg_outbox_t *outbox);
 
 /* False when nothing of the session is held. */
 bool ecg_outbox_oldest(const ecg_outbox_t *outbox, const ecg_session_id_t *session,

@@ -4,6 +4,7 @@
 
 #include "ecg_frame.h"
 #include "ecg_outbox.h"
+#include "ecg_update.h"
 
 #define ECG_STRANGER_TIMEOUT_MS 10000u /* for the first valid and sealed message of a central */
 #define ECG_MOST_ENDED 64u             /* sessions of which the sensor still knows where they ended */
@@ -53,6 +54,7 @@ typedef struct {
     ecg_identity_t identity;
     const ecg_board_t *board;
     ecg_outbox_t *outbox;
+    ecg_update_t *update; /* NULL: this sensor takes none */
     ecg_running_session_t running;
     ecg_running_session_t next; /* prepared by a command, begun once that is answered */
     bool has_next;
@@ -79,6 +81,12 @@ typedef struct {
 ecg_result_t ecg_sensor_start(ecg_sensor_t *sensor, const ecg_identity_t *identity,
                               const ecg_board_t *board, ecg_outbox_t *outbox,
                               uint16_t sample_rate_hz);
+
+/* From here on it takes updates of its firmware. */
+void ecg_sensor_take_updates(ecg_sensor_t *sensor, ecg_update_t *update);
+
+/* Has the gateway acknowledged a frame of the session that runs? */
+bool ecg_sensor_is_heard(const ecg_sensor_t *sensor);
 
 /* Forgets the session's keys. */
 void ecg_sensor_stop(ecg_sensor_t *sensor);

@@ -75,19 +75,56 @@ ecg_result_t ecg_sha256(const uint8_t *head, size_t head_length, const uint8_t *
                         size_t tail_length, uint8_t out[ECG_HASH_BYTES])
 {
     psa_hash_operation_t operation = PSA_HASH_OPERATION_INIT;
-    size_t written = 0u;
-    psa_status_t status = psa_hash_setup(&operation, PSA_ALG_SHA_256);
-    if (status == PSA_SUCCESS) {
-        status = psa_hash_update(&operation, head, head_length);
+    ecg_result_t result = ecg_sha256_begin(&operation);
+    if (result == ECG_OK) {
+        result = ecg_sha256_add(&operation, head, head_length);
     }
-    if (status == PSA_SUCCESS) {
-        status = psa_hash_update(&operation, tail, tail_length);
+    if (result == ECG_OK) {
+        result = ecg_sha256_add(&operation, tail, tail_length);
     }
-    if (status == PSA_SUCCESS) {
-        status = psa_hash_finish(&operation, out, ECG_HASH_BYTES, &written);
+    return (result == ECG_OK) ? ecg_sha256_end(&operation, out) : result;
+}
+
+static ecg_result_t hash_result(psa_hash_operation_t *operation, psa_status_t status)
+{
+    if (status != PSA_SUCCESS) {
+        (void)psa_hash_abort(operation);
     }
-    (void)psa_hash_abort(&operation);
     return result_of(status);
+}
+
+ecg_result_t ecg_sha256_begin(psa_hash_operation_t *operation)
+{
+    *operation = psa_hash_operation_init();
+    return hash_result(operation, psa_hash_setup(operation, PSA_ALG_SHA_256));
+}
+
+ecg_result_t ecg_sha256_add(psa_hash_operation_t *operation, const uint8_t *bytes, size_t length)
+{
+    return hash_result(operation, psa_hash_update(operation, bytes, length));
+}
+
+ecg_result_t ecg_sha256_end(psa_hash_operation_t *operation, uint8_t out[ECG_HASH_BYTES])
+{
+    size_t written = 0u;
+    return hash_result(operation, psa_hash_finish(operation, out, ECG_HASH_BYTES, &written));
+}
+
+ecg_result_t ecg_p256_verify(const uint8_t point[ECG_P256_POINT_BYTES],
+                             const uint8_t hash[ECG_HASH_BYTES],
+                             const uint8_t signature[ECG_P256_SIGNATURE_BYTES])
+{
+    const psa_algorithm_t algorithm = PSA_ALG_ECDSA(PSA_ALG_SHA_256);
+    psa_key_id_t id = 0;
+    psa_status_t status =
+        import(PSA_KEY_TYPE_ECC_PUBLIC_KEY(PSA_ECC_FAMILY_SECP_R1), algorithm,
+               PSA_KEY_USAGE_VERIFY_HASH, point, ECG_P256_POINT_BYTES, &id);
+    if (status == PSA_SUCCESS) {
+        status = psa_verify_hash(id, algorithm, hash, ECG_HASH_BYTES, signature,
+                                 ECG_P256_SIGNATURE_BYTES);
+        (void)psa_destroy_key(id);
+    }
+    return (status == PSA_ERROR_INVALID_SIGNATURE) ? ECG_NOT_AUTHENTIC : result_of(status);
 }
 
 ecg_result_t ecg_key_import(const uint8_t bytes[32], ecg_key_t *key)

@@ -11,9 +11,10 @@ void ecg_link_init(ecg_link_t *link, const ecg_radio_t *radio, ecg_sensor_t *sen
     link->radio = radio;
     link->sensor = sensor;
     link->mtu = ECG_LEAST_MTU;
-    ecg_reassembler_init(&link->acknowledge, link->gathered_acknowledge,
-                         sizeof link->gathered_acknowledge);
-    ecg_reassembler_init(&link->control, link->gathered_control, sizeof link->gathered_control);
+    for (size_t inlet = 0u; inlet < ECG_INLETS; inlet++) {
+        ecg_reassembler_init(&link->inlets[inlet], link->gathered[inlet],
+                             sizeof link->gathered[inlet]);
+    }
     ecg_reassembler_init(&link->provision, link->gathered_provision,
                          sizeof link->gathered_provision);
 }
@@ -34,8 +35,9 @@ void ecg_link_disconnected(ecg_link_t *link)
     link->cutter.length = 0u;
     link->cutter.at = 0u;
     link->queue_count = 0u;
-    ecg_reassembler_drop(&link->acknowledge);
-    ecg_reassembler_drop(&link->control);
+    for (size_t inlet = 0u; inlet < ECG_INLETS; inlet++) {
+        ecg_reassembler_drop(&link->inlets[inlet]);
+    }
     ecg_reassembler_drop(&link->provision);
     ecg_sensor_disconnected(link->sensor);
 }
@@ -68,24 +70,28 @@ bool ecg_link_queue(ecg_link_t *link, ecg_outlet_t outlet, const uint8_t *messag
     return true;
 }
 
-static void queue_replies(ecg_link_t *link, const ecg_reply_t *replies, size_t count)
+/* Answers go out where their commands came in, held reports always on control. */
+static void queue_replies(ecg_link_t *link, ecg_inlet_t inlet, const ecg_reply_t *replies,
+                          size_t count)
 {
     for (size_t at = 0u; at < count; at++) {
-        (void)ecg_link_queue(link, ECG_ON_CONTROL, replies[at].bytes, replies[at].length);
+        const bool firmware = (inlet == ECG_FROM_FIRMWARE) && (replies[at].bytes[0] == ECG_ANSWER);
+        (void)ecg_link_queue(link, firmware ? ECG_ON_FIRMWARE : ECG_ON_CONTROL, replies[at].bytes,
+                             replies[at].length);
     }
 }
 
-void ecg_link_written(ecg_link_t *link, bool control, const uint8_t *value, size_t length,
+void ecg_link_written(ecg_link_t *link, ecg_inlet_t inlet, const uint8_t *value, size_t length,
                       uint64_t now_us)
 {
     ecg_reply_t replies[ECG_MOST_REPLIES];
-    ecg_reassembler_t *gathering = control ? &link->control : &link->acknowledge;
+    ecg_reassembler_t *gathering = &link->inlets[inlet];
     const size_t whole =
         ecg_reassembler_push(gathering, value, length, (uint32_t)(now_us / 1000u));
     if (whole > 0u) {
         const size_t count =
             ecg_sensor_received(link->sensor, gathering->gathered, whole, now_us, replies);
-        queue_replies(link, replies, count);
+        queue_replies(link, inlet, replies, count);
     }
 }
 
@@ -153,7 +159,8 @@ void ecg_link_pump(ecg_link_t *link, uint32_t now_ms)
 {
     uint8_t value[ECG_MOST_MTU];
     ecg_reply_t report;
-    queue_replies(link, &report, ecg_sensor_overdue_report(link->sensor, &report));
+    queue_replies(link, ECG_FROM_CONTROL, &report,
+                  ecg_sensor_overdue_report(link->sensor, &report));
     while (link->connected && !link->indicating && has_message(link, now_ms)) {
         const size_t length = ecg_cutter_piece(&link->cutter, value);
         const ecg_send_result_t sent =

@@ -13,7 +13,8 @@
 #define PROTOCOL_VERSION 1u
 
 /* The argument of each command, in bytes, from ECG_START on. */
-static const uint8_t argument_bytes[] = {0u, 0u, 2u, 8u, 1u, 32u, 0u};
+static const uint8_t argument_bytes[] = {
+    0u, 0u, 2u, 8u, 1u, 32u, 0u, ECG_MANIFEST_BYTES, ECG_CHUNK_MOST_BYTES, 0u};
 
 static void write_associated(const ecg_session_id_t *session, const uint8_t *sealed,
                              uint8_t out[ASSOCIATED_BYTES])
@@ -26,7 +27,7 @@ static void write_associated(const ecg_session_id_t *session, const uint8_t *sea
 
 static bool is_command(uint8_t type)
 {
-    return (type >= ECG_START) && (type <= ECG_REQUEST_STATUS);
+    return (type >= ECG_START) && (type <= ECG_UPDATE_FINISH);
 }
 
 static bool is_known(uint8_t type)
@@ -126,7 +127,9 @@ ecg_result_t ecg_command_check(const ecg_message_t *message)
         return ECG_UNKNOWN_TYPE;
     }
     const size_t expected = argument_bytes[message->type - ECG_START];
-    return (message->length == expected) ? ECG_OK : ECG_WRONG_SIZE;
+    const bool shorter = (message->type == ECG_UPDATE_CHUNK) && (message->length < expected) &&
+                         (message->length >= ECG_CHUNK_LEAST_BYTES);
+    return (shorter || (message->length == expected)) ? ECG_OK : ECG_WRONG_SIZE;
 }
 
 size_t ecg_held_report_write(const ecg_held_t *rows, size_t count,

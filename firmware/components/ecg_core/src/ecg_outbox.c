@@ -413,6 +413,16 @@ uint32_t ecg_outbox_flush(ecg_outbox_t *outbox)
     return outbox->overwritten - before;
 }
 
+bool ecg_outbox_survives_restart(const ecg_outbox_t *outbox)
+{
+    if ((outbox->held == 0u) || (outbox->flash == NULL)) {
+        return outbox->held == 0u;
+    }
+    const uint32_t first = ecg_outbox_flash_floor(outbox);
+    const uint32_t last = first + (outbox->head - outbox->tail) + ECG_FRAMES_BEFORE_RESTART;
+    return ecg_flash_ring_floor(outbox->flash, last) <= first;
+}
+
 bool ecg_outbox_oldest(const ecg_outbox_t *outbox, const ecg_session_id_t *session,
                        uint32_t *sequence)
 {

@@ -100,6 +100,19 @@ ecg_result_t ecg_sensor_start(ecg_sensor_t *sensor, const ecg_identity_t *identi
     return result;
 }
 
+void ecg_sensor_take_updates(ecg_sensor_t *sensor, ecg_update_t *update)
+{
+    sensor->update = update;
+}
+
+bool ecg_sensor_is_heard(const ecg_sensor_t *sensor)
+{
+    uint32_t oldest = 0u;
+    const bool holds = ecg_outbox_oldest(sensor->outbox, &sensor->running.id, &oldest);
+    const bool first_is_gone = (sensor->running.next_sequence > 0u) && (!holds || (oldest > 0u));
+    return first_is_gone && (sensor->outbox->acknowledged > 0u);
+}
+
 void ecg_sensor_stop(ecg_sensor_t *sensor)
 {
     ecg_session_keys_forget(&sensor->running.keys);
@@ -193,9 +206,27 @@ static uint8_t set_sample_rate(ecg_sensor_t *sensor, uint16_t rate_hz)
     return ecg_is_legal_rate(rate_hz) ? order_session(sensor, rate_hz) : (uint8_t)ECG_BAD_ARGUMENT;
 }
 
-static void execute(ecg_sensor_t *sensor, const ecg_message_t *command, uint64_t now_us,
+/* False: there is nothing to answer. */
+static bool update_firmware(ecg_sensor_t *sensor, const ecg_message_t *command, uint32_t now_ms,
+                            answer_t *answer)
+{
+    ecg_update_answer_t said = {.code = ECG_NOT_SUPPORTED};
+    bool answers = true;
+    if (sensor->update != NULL) {
+        answers = ecg_update_obey(sensor->update, command,
+                                  ecg_outbox_survives_restart(sensor->outbox), now_ms, &said);
+    }
+    answer->code = said.code;
+    answer->length = said.length;
+    memcpy(answer->body, said.body, said.length);
+    return answers;
+}
+
+/* False: it is not answered. */
+static bool execute(ecg_sensor_t *sensor, const ecg_message_t *command, uint64_t now_us,
                     answer_t *answer)
 {
+    bool answers = true;
     switch (command->type) {
     case ECG_START:
         if (!sensor->sampling) {
@@ -221,11 +252,15 @@ static void execute(ecg_sensor_t *sensor, const ecg_message_t *command, uint64_t
                                           command->payload, answer->body);
         answer->length = (answer->code == ECG_DONE) ? ECG_X25519_BYTES : 0u;
         break;
-    default: /* request status, as ecg_command_check lets no other pass */
+    case ECG_REQUEST_STATUS:
         ecg_sensor_status(sensor, answer->body);
         answer->length = ECG_STATUS_BYTES;
         break;
+    default: /* of an update, as ecg_command_check lets no other pass */
+        answers = update_firmware(sensor, command, (uint32_t)(now_us / US_PER_MS), answer);
+        break;
     }
+    return answers;
 }
 
 static size_t obey(ecg_sensor_t *sensor, const ecg_message_t *command, uint64_t now_us,
@@ -241,7 +276,9 @@ static size_t obey(ecg_sensor_t *sensor, const ecg_message_t *command, uint64_t 
     } else {
         running->commanded = true;
         running->reached_counter = command->counter;
-        execute(sensor, command, now_us, &answer);
+        if (!execute(sensor, command, now_us, &answer)) {
+            return 0u;
+        }
     }
     message.payload[0] = command->type;
     message.payload[1] = answer.code;
