@@ -11,6 +11,7 @@ TEST_PACKAGES = $(SYSTEM_PACKAGES) chromium chromium-driver dbus mosquitto
 RUNTIME_PACKAGES = mmdebstrap qemu-user
 DEB_PACKAGES = $(SYSTEM_PACKAGES) debhelper lintian
 REPOSITORY_PACKAGES = gnupg reprepro
+MACHINE_PACKAGES = $(SYSTEM_PACKAGES) bc bison bluez dbus e2fsprogs flex gcc kmod libc6-dev make xz-utils
 TEST_DEB_PACKAGES = mmdebstrap qemu-user-static systemd-container
 FIRMWARE_PACKAGES = $(SYSTEM_PACKAGES) gcc libc6-dev clang gcovr libcmocka-dev libmbedtls-dev
 FUZZ_PACKAGES = clang libclang-rt-14-dev libc6-dev libmbedtls-dev
@@ -22,6 +23,10 @@ DEBS = bookworm_amd64 trixie_amd64 bookworm_arm64 trixie_arm64
 
 # What `make test-debian-upgrade` goes from and to.
 NEXT_DEBIAN = bookworm_amd64 trixie_amd64
+
+# make test-bluez BLUEZ="--minutes 3 --disconnects 20 --sensors 2" is a short one.
+BLUEZ = --minutes 30 --disconnects 300
+POWER_CUT = --cuts 50
 
 # What `make test-runtimes` runs the gateway's classifier on, beside .venv-dev.
 RUNTIMES = build/runtimes/arm64/installed build/runtimes/tflite-runtime/installed
@@ -158,6 +163,18 @@ test-debian-upgrade: .venv-dev/installed $(NEXT_DEBIAN:%=build/deb/%.built) $(NE
 .PHONY: test-reproducible
 test-reproducible: $(DEBS:%=build/deb-again/%.same)  ## each package built once more has the same bytes
 
+.PHONY: test-bluez
+test-bluez: .venv-dev/installed build/machine/built  ## a real bluetoothd in a user-mode machine, five sensors: BLUEZ="--minutes 30 …"
+	$(DEV)/python -m tests.bluez $(BLUEZ)
+
+.PHONY: soak-bluez
+soak-bluez: .venv-dev/installed build/machine/built  ## the same for 100 minutes with 1,000 disconnects
+	$(DEV)/python -m tests.bluez --minutes 100 --disconnects 1000
+
+.PHONY: test-power-cut
+test-power-cut: .venv-dev/installed build/machine/built  ## power cuts in mid-write, nothing lost: POWER_CUT="--cuts 50"
+	$(DEV)/python -m tests.power_cut $(POWER_CUT)
+
 .PHONY: aws-package
 aws-package: .venv-lock/installed  ## what `aws cloudformation package` uploads, in build/aws
 	cloud_sync/aws/package.sh .venv-lock/bin/uv build/aws
@@ -206,6 +223,13 @@ build/deb-again/%.same: build/deb/%.built
 build/deb-test/%/installed: tests/deb/root.sh requirements/demo.txt .venv-lock/installed
 	PYTHON=$(PYTHON) packaging/require.sh $(TEST_DEB_PACKAGES) $(REPOSITORY_PACKAGES)
 	tests/deb/root.sh .venv-lock/bin/uv $(subst _, ,$*) $(@D)
+	touch $@
+
+build/machine/built: $(addprefix tests/machine/,kernel.sh bluetooth.config card.c no_flush.c)
+	PYTHON=$(PYTHON) packaging/require.sh $(MACHINE_PACKAGES)
+	tests/machine/kernel.sh $(@D)
+	for library in card no_flush; do gcc -O2 -Wall -Wextra -Werror -shared -fPIC \
+	    -o $(@D)/$$library.so tests/machine/$$library.c || exit; done
 	touch $@
 
 build/runtimes/arm64/installed: requirements/gateway.txt tests/runtimes/arm64.sh .venv-lock/installed

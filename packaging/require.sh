@@ -6,12 +6,16 @@ set -eu
 is_there() {
     case $1 in
         python3-venv) "${PYTHON:-python3}" -c 'import ensurepip, venv' ;;
+        bluez) test -x /usr/libexec/bluetooth/bluetoothd ;;
         chromium-driver) command -v chromedriver ;;
         dbus) command -v dbus-daemon ;;
         libc6-dev) test -e /usr/include/stdio.h ;;
         libclang-rt-*) test -n "$(find /usr/lib/llvm-* -name 'libclang_rt.fuzzer-*' 2>/dev/null)" ;;
         libcmocka-dev) test -e /usr/include/cmocka.h ;;
         libmbedtls-dev) test -e /usr/include/psa/crypto.h ;;
+        e2fsprogs) PATH=$PATH:/usr/sbin command -v mkfs.ext4 ;;
+        kmod) PATH=$PATH:/usr/sbin command -v depmod ;;
+        xz-utils) command -v xz ;;
         gcc-xtensa-lx106) command -v xtensa-lx106-elf-gcc ;;
         qemu-system-misc) command -v qemu-system-xtensa ;;
         qemu-user) command -v qemu-aarch64 ;;

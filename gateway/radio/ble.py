@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from gateway.config import RadioConfig
 from gateway.counters import Counters
 from gateway.messages import device_name
-from gateway.radio.ble_link import CLOSED, BleLink
+from gateway.radio.ble_link import CLOSED, DISCONNECTED, BleLink
 from gateway.radio.ble_placement import MAX_HEARD, Placement, Verdict
 from gateway.radio.ble_retries import RadioError, retry_delay_s
 from gateway.radio.bleak_port import Adapter, Advertisement, radio_call
@@ -113,7 +113,7 @@ class _AdapterRadio:
                     name = link_name(heard.address)
                     client = adapter.client(heard)
                     link = BleLink(client, name, self._name, self._counters, silence.heard)
-                    links.create_task(self._keep(link, heard.address))
+                    links.create_task(self._keep(link, adapter, heard.address))
 
             try:
                 async with adapter.scanning(on_heard):
@@ -136,7 +136,7 @@ class _AdapterRadio:
             )
         return verdict is Verdict.GRANTED
 
-    async def _keep(self, link: BleLink, address: str) -> None:
+    async def _keep(self, link: BleLink, adapter: Adapter, address: str) -> None:
         """Connect and serve once. Each further attempt starts from a fresh advertisement."""
         try:
             async with self._one_connect:
@@ -147,6 +147,8 @@ class _AdapterRadio:
             reason = await link.serve(self._listener, status)
             self._counters.add("ecg_link_ends_total", reason=reason)
             log.info("sensor %s of %s: link ended, %s", link.name, link.adapter, reason)
+            if reason not in (CLOSED, DISCONNECTED):
+                adapter.doubt()
             if reason == CLOSED:
                 self._placement.shun(address, asyncio.get_running_loop().time())
             await asyncio.sleep(AFTER_DISCONNECT_S)

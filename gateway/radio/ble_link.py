@@ -27,6 +27,7 @@ from gateway.radio.silence import SilenceTimer
 from gateway.radio.source import LinkListener, LinkLost
 
 CLOSED = "closed"  # the reason of a link that the gateway itself has ended
+DISCONNECTED = "disconnected"  # of one whose end BlueZ has told
 LINK_SILENCE_S = max(5.0, 3 * SAMPLES_PER_FRAME / min(LEGAL_SAMPLE_RATES_HZ))
 MAX_WAITING_PIECES = 1024  # 40 frames at the least MTU; the event loop takes them at once
 
@@ -65,7 +66,7 @@ class BleLink:
     async def open(self) -> bytes:
         """Connect, subscribe to all but the frames, and give the status; raises RadioError."""
         try:
-            await self._client.connect(lambda: self._finish("disconnected"))
+            await self._client.connect(lambda: self._finish(DISCONNECTED))
             await self._subscribe(GattCharacteristic.CONTROL)
             await self._client.subscribe(STATUS_UUID, lambda _: self._alive())
             self._piece_bytes = self._client.piece_bytes

@@ -112,6 +112,11 @@ class Adapter:
                 async with radio_call():
                     await scanner.stop()
 
+    def doubt(self) -> None:
+        """A link died in silence: perhaps bluetoothd has died, and the scanner in it."""
+        if self.scanner_backend is None:
+            self.lost.set()
+
     def client(self, heard: Advertisement) -> GattClient:
         """A client for one attempt to connect: a used one may say "already connected"."""
         return GattClient(self, heard.device)
@@ -164,7 +169,8 @@ class GattClient:
 
     async def disconnect(self) -> None:
         """End the link as well as that can be done; never raises RadioError."""
-        with contextlib.suppress(RadioError):
+        # bleak 3.1 asserts that no services are left; a link lost while it read them leaves some
+        with contextlib.suppress(RadioError, AssertionError):
             async with radio_call():
                 await self._client.disconnect()
 

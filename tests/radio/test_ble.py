@@ -7,9 +7,12 @@ import logging
 from collections import Counter
 
 import pytest
+from bleak import BleakClient
+from bleak.backends.device import BLEDevice
 
 from gateway.counters import Counters
 from gateway.radio import ble
+from gateway.radio.bleak_port import Adapter, Advertisement
 from gateway.radio.message_codec import Answer, AnswerCode, Command, MessageType, SensorStatus
 from tests.simulated_ward import FakeGateway, SimulatedWard, gateway_on
 
@@ -208,3 +211,16 @@ def test_a_virtual_adapter_is_on_this_machine_alone() -> None:
 
     with pytest.raises(ValueError, match=r"192\.0\.2\.1"):
         asyncio.run(scenario())
+
+
+def test_an_assertion_of_bleak_at_the_end_of_a_link_is_no_end_of_the_radio(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(_: BleakClient) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(BleakClient, "disconnect", fail)
+    details = {"path": "/org/bluez/hci0/dev_F0_EC_00_00_00_01", "props": {}}
+    device = BLEDevice("F0:EC:00:00:00:01", None, details)
+    heard = Advertisement(device.address, "00000001", device)
+    asyncio.run(Adapter("hci0").client(heard).disconnect())

@@ -101,7 +101,6 @@ def test_a_bluetoothd_that_dies_in_silence_is_noticed_and_its_successor_used(
     on_bluez: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ble_link, "LINK_SILENCE_S", 0.5)
-    monkeypatch.setattr(ble, "ADAPTER_SILENCE_S", 0.5)
     monkeypatch.setattr(ble, "retry_delay_s", lambda failure, attempt, jitter: 0.05)
 
     async def scenario(
