@@ -25,7 +25,7 @@ SENSOR = DeviceId(1)
 LABEL = SensorLabel(SENSOR, bytes(range(0xA0, 0xC0)))
 ROOT_KEY = root_key(SENSOR)
 SPEED = 10.0
-PATIENCE_S = 60.0  # with a busy machine
+PATIENCE_S = 60.0  # a connection that is lost while it is made takes 20 s to be given up
 
 
 @dataclass
@@ -53,7 +53,7 @@ class House:
         return pairing
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        await self.bench.until(holds)
+        await self.bench.until(holds, PATIENCE_S)
 
     async def until_heard(self, generation: int = 1) -> None:
         """Until a frame is durable that was sealed under this generation."""

@@ -43,9 +43,9 @@ class WardBench:
     now_s: float = NOW_S
     clock_is_set: bool = True
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Give way until the condition holds; fails when it does not within `PATIENCE_S`."""
-        async with asyncio.timeout(PATIENCE_S):
+    async def until(self, holds: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+        """Give way until the condition holds; fails when it does not within the patience."""
+        async with asyncio.timeout(patience_s):
             while not holds():
                 await asyncio.sleep(0.005)
 
