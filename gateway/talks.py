@@ -59,15 +59,21 @@ class Talks:
         if link in self._talks:
             self._talks[link].conversation.receive(message)
 
-    def follow(self, link: SensorLink, session: SessionId) -> None:
-        """A sensor that began another session, or uses its pending key, is talked to so."""
+    def follow(self, link: SensorLink, session: SessionId, began: bool) -> None:
+        """A frame of the session came: its first, or one that proves under which key it is sealed.
+
+        After a restart a sensor first sends what it held of sessions that are over: it is talked to
+        in the one that it runs.
+        """
         talk = self._talks.get(link)
         if talk is None or session.device_id != talk.device_id:
             return
-        if session != talk.session:
+        if session == talk.session:
+            root_key = self._keys.root_of(session)
+            if root_key is not None:
+                talk.conversation.key_proven(root_key)
+        elif began and session.boot_id >= talk.session.boot_id:
             self.use_session(link, session)
-        elif (root_key := self._keys.root_of(session)) is not None:
-            talk.conversation.key_proven(root_key)
 
     def use_session(self, link: SensorLink, session: SessionId) -> None:
         """Talk under this session and its key from now on."""

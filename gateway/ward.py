@@ -214,15 +214,15 @@ class Ward:
             channel = self._channel(frame.session.device_id)
             channel.storing = self._recorder.has_room
             self._watch_clock()
-            now_s = self._now()
+            now_s, known = self._now(), channel.live_session
             signals = channel.take(frame, generation, now_s, _monotonic_s())
         except FrameRefused as refused:
             self._counters.add("ecg_frames_refused_total", reason=refused.reason)
             return
         self._redate(channel, now_s)
         self._deliver(channel, signals, now_s)
-        if channel.live_session is not None:
-            self._talks.follow(link, channel.live_session)
+        if frame.session == channel.live_session:
+            self._talks.follow(link, frame.session, began=frame.session != known)
         self._await_grace(channel)
 
     def _deliver(self, channel: SensorChannel, signals: list[LiveSignal], now_s: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -84,7 +85,7 @@ class Conversation:
         self._wanted = asyncio.Event()
         self._counter = 0
         self._unanswered: dict[int, _Order] = {}
-        self._to_send: list[_Order] = []
+        self._to_send: deque[_Order] = deque()
         self._pending: _MessageKeys | None = None
         self._adopted: asyncio.Future[None] | None = None
         self._lost: str | None = None  # why the link is, once it is
@@ -150,9 +151,8 @@ class Conversation:
             while True:
                 await self._wanted.wait()
                 self._wanted.clear()
-                orders, self._to_send = self._to_send, []
-                for order in orders:
-                    await self._send_order(order)
+                while self._to_send:
+                    await self._send_order(self._to_send.popleft())
                 for acknowledgement in self._listener.acknowledgements():
                     await self._link.acknowledge(self._seal_acknowledgement(acknowledgement))
         except LinkLost as lost:

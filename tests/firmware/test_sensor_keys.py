@@ -25,7 +25,6 @@ def test_scenario(scenario: Scenario, tmp_path, monkeypatch) -> None:
     asyncio.run(scenario(tmp_path, "c"))
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("after", "offered", "restart"),
     [(True, False, "sensor"), (False, True, "sensor"), (True, True, ""), (True, True, "gateway")],

@@ -25,7 +25,7 @@ SENSOR = DeviceId(1)
 LABEL = SensorLabel(SENSOR, bytes(range(0xA0, 0xC0)))
 ROOT_KEY = root_key(SENSOR)
 SPEED = 10.0
-PATIENCE_S = 60.0  # a connection that is lost while it is made takes 20 s to be given up
+PATIENCE_S = 20.0
 
 
 @dataclass

@@ -29,7 +29,6 @@ def test_scenario(scenario: Scenario, tmp_path) -> None:
     asyncio.run(scenario(tmp_path, "python"))
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("after", "offered", "restart"), CUTS)
 def test_a_cut_rotation_loses_neither_key_nor_frame(tmp_path, after, offered, restart) -> None:
     asyncio.run(cut_rotation(tmp_path, "python", after, offered, restart))

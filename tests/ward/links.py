@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 from gateway.messages import SessionId
@@ -35,6 +36,9 @@ class FakeLink:
         self.acknowledgements: list[Acknowledgement] = []
         self.commands: list[tuple[int, Command]] = []
         self.closed = False
+        self.takes_commands = asyncio.Event()  # cleared: they wait on the air
+        self.takes_commands.set()
+        self.waiting = 0
 
     async def read_status(self) -> bytes:
         return status().encode()
@@ -45,6 +49,8 @@ class FakeLink:
         self.acknowledgements.append(Acknowledgement.decode(opened.payload))
 
     async def command(self, message: bytes) -> None:
+        self.waiting += 1
+        await self.takes_commands.wait()
         opened = self._down.open(message)
         self.commands.append((opened.counter, Command.decode(opened.type, opened.payload)))
 

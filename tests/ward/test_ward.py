@@ -15,10 +15,12 @@ from gateway.messages import AlarmKind, AlarmState, BedState, DeviceId, SessionI
 from gateway.radio.gatt import GattCharacteristic
 from gateway.radio.message_codec import (
     Answer,
+    AnswerCode,
     HeldSession,
     MessageType,
     encode_held_report,
 )
+from gateway.rotation import RotationFailed
 from gateway.store.database import writer_engine
 from gateway.store.entries import (
     Admit,
@@ -104,6 +106,27 @@ def test_a_reconnected_sensor_is_told_at_once_what_is_durable(with_ward):
     with_ward(scenario)
 
 
+def test_frames_of_an_ended_session_do_not_change_how_a_restarted_sensor_is_talked_to(with_ward):
+    async def scenario(bench):
+        link = await connect(bench)
+        stream(bench, link, range(3))
+        bench.ward.disconnected(link, "lost")
+        again = await connect(bench, next_boot())
+        stream(bench, again, range(3, 5))  # what it held of the former boot comes first
+        rotation = asyncio.create_task(bench.ward.rotate_key(DEVICE))
+        await bench.until(lambda: len(again.commands) == 3)
+        stream(bench, again, [0], session=next_boot())
+        counter, order = again.commands[-1]
+        assert order.type is MessageType.ROTATE_KEY
+        refusal = Answer(order.type, AnswerCode.BUSY, b"")
+        bench.ward.received(again, CONTROL, again.answer(counter, refusal))
+        with pytest.raises(RotationFailed, match="busy"):
+            await rotation
+        assert len(again.commands) == 3
+
+    with_ward(scenario)
+
+
 def test_a_stranger_is_shown_the_door(with_ward):
     async def scenario(bench):
         link = FakeLink()
@@ -156,6 +179,23 @@ def test_a_sensor_that_begins_another_session_is_spoken_to_under_it(with_ward):
         link.command, link.acknowledge = newer.command, newer.acknowledge
         stream(bench, link, range(3), session=next_boot())
         await bench.until(lambda: len(newer.commands) == 2 and bool(newer.acknowledgements))
+
+    with_ward(scenario)
+
+
+def test_what_waits_when_another_session_begins_is_not_sent_under_the_old_one(with_ward):
+    async def scenario(bench):
+        link = FakeLink()
+        link.takes_commands.clear()
+        bench.ward.connected(link, status().encode())
+        await bench.until(lambda: link.waiting == 1)
+        stream(bench, link, [0])
+        newer = FakeLink(next_boot())
+        link.command, link.acknowledge = newer.command, newer.acknowledge
+        stream(bench, link, [0], session=next_boot())
+        link.takes_commands.set()
+        await bench.until(lambda: len(newer.commands) == 2)
+        assert [command.type for _, command in link.commands] == [MessageType.REQUEST_STATUS]
 
     with_ward(scenario)
 
