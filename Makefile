@@ -21,6 +21,9 @@ CROSS_PACKAGES = gcc libc6-dev libmbedtls-dev gcc-xtensa-lx106 gcc-riscv64-unkno
 # One package for each; make test-deb DEBS="bookworm_amd64" tries but one.
 DEBS = bookworm_amd64 trixie_amd64 bookworm_arm64 trixie_arm64
 
+# make test-deb TEST_DEB="--load-s 300" measures CPU over five minutes.
+TEST_DEB =
+
 # What `make test-debian-upgrade` goes from and to.
 NEXT_DEBIAN = bookworm_amd64 trixie_amd64
 
@@ -154,7 +157,7 @@ apt-repo: deb  ## a signed apt repository of the packages in build/apt (APT_SIGN
 
 .PHONY: test-deb
 test-deb: deb .venv-dev/installed $(DEBS:%=build/deb-test/%/installed)  ## the packages' life in clean Debians with systemd; needs root
-	for deb in $(DEBS); do $(DEV)/python -m tests.deb $$(cat build/deb/$$deb.built) || exit; done
+	for deb in $(DEBS); do $(DEV)/python -m tests.deb $$(cat build/deb/$$deb.built) $(TEST_DEB) || exit; done
 
 .PHONY: test-debian-upgrade
 test-debian-upgrade: .venv-dev/installed $(NEXT_DEBIAN:%=build/deb/%.built) $(NEXT_DEBIAN:%=build/deb-test/%/installed)  ## a box with data goes from Debian 12 to 13; needs root

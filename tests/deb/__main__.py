@@ -1,6 +1,6 @@
 """`make test-deb`: the package's life in a clean Debian with systemd as PID 1. Needs root.
 
-    python -m tests.deb PACKAGE.deb [PACKAGE_OF_THE_NEXT_DEBIAN.deb]
+    python -m tests.deb PACKAGE.deb [PACKAGE_OF_THE_NEXT_DEBIAN.deb] [--load-s 20]
 
 Installs from a signed repository made for the occasion, plays a virtual sensor to it, and compares
 the labels of beats of DS2 (ECG_DATA) with those given here. Another machine's package runs under
@@ -71,6 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("package", type=Path)
     parser.add_argument("next_debian", type=Path, nargs="?", metavar="package_of_the_next_debian")
+    parser.add_argument("--load-s", type=float, default=20.0, help="how long CPU is measured")
     arguments = parser.parse_args()
     package = Package(arguments.package.resolve())
     radios = [package.radio]
@@ -87,7 +88,7 @@ def main() -> None:
         with Sensor(folder) as sensor, Container(package.debian / "root", shared) as container:
             print(f"{package.path.name}: booted in {container.boot():.1f} s", flush=True)
             box = Box(container, sensor, free_port())
-            life, upgrades = LifeCycle(box), Upgrades(box)
+            life, upgrades = LifeCycle(box, arguments.load_s), Upgrades(box)
             if arguments.next_debian is not None:
                 live_through_two_debians(life, upgrades, repository, package, arguments.next_debian)
             elif MACHINES[package.architecture] == platform.machine():
@@ -108,11 +109,13 @@ def live_through_all(
     publish(repository, previous_version(current, packages))
     life.add_repository()
     life.install()
+    life.measure_load("no sensor")
     life.exposure()
     life.bus_policy()
     life.reconfigure()
     life.doctor()
-    life.measure_idle()
+    life.measure_load("one sensor")
+    life.boot_again()
     life.survive_a_hang()
     life.back_up_and_restore()
     publish(repository, current)
@@ -141,7 +144,7 @@ def live_through_two_debians(
     upgrades.upgrade_debian(package.suite, Package(next_debian).suite)
     life.exposure()
     life.doctor()
-    life.measure_idle()
+    life.measure_load("one sensor")
 
 
 def compare_labels(life: LifeCycle, packages: Path) -> None:

@@ -115,6 +115,16 @@ class Container:
             timeout=timeout_s,
         )
 
+    def halt(self) -> None:
+        """Shut it down in order; what was written stays, and it can be booted again."""
+        self._nspawn.terminate()
+        try:
+            self._nspawn.wait(HALT_S)
+        except subprocess.TimeoutExpired:
+            self._nspawn.kill()
+            self._nspawn.wait()
+        self._console.close()
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -122,13 +132,7 @@ class Container:
         traceback: TracebackType | None,
     ) -> None:
         if hasattr(self, "_nspawn"):
-            self._nspawn.terminate()
-            try:
-                self._nspawn.wait(HALT_S)
-            except subprocess.TimeoutExpired:
-                self._nspawn.kill()
-                self._nspawn.wait()
-            self._console.close()
+            self.halt()
         _run(["umount", str(self.folder)])
         self._temporary.cleanup()
 

@@ -15,7 +15,6 @@ from tests.runtimes.labelling import Labelling, load_labelling
 UNITS = (SERVICE, "ecg-cloud-sync.service")
 MOST_EXPOSED = 2.0  # of systemd-analyze security's 10
 WATCHDOG_S = 120.0  # WatchdogSec, the time to abort and the start
-IDLE_S = 20.0
 BUS_CALLS = {  # to whether the gateway's user may make them
     "org.freedesktop.DBus / org.freedesktop.DBus ListNames": True,
     "org.bluez / org.freedesktop.DBus.ObjectManager GetManagedObjects": True,
@@ -31,8 +30,10 @@ NOT_OURS = ("/var/lib/apt/", "/var/lib/dpkg/", "/var/cache/apt/", "/var/log/", "
 class LifeCycle:
     """Steps in their order; each asserts what it is about and prints a line with its figures."""
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, box: Box, load_s: float) -> None:
+        """`load_s`: over how long CPU is measured."""
         self._box = box
+        self._load_s = load_s
         self._run = box.run
 
     def add_repository(self) -> None:
@@ -125,10 +126,20 @@ class LifeCycle:
         say("labelled", beats=len(labelling.beat_class), seconds=round(taken_s))
         return labelling
 
-    def measure_idle(self) -> None:
-        """CPU and memory with one sensor."""
-        percent = round(self._box.cpu_percent(IDLE_S), 1)
-        say("one sensor", CPU_percent=percent, RSS_MB=self._box.memory_mb())
+    def measure_load(self, with_what: str) -> None:
+        percent = round(self._box.cpu_percent(self._load_s), 2)
+        say(with_what, CPU_percent=percent, RSS_MB=self._box.memory_mb())
+
+    def boot_again(self) -> None:
+        """The services start by themselves; the kernel's own boot is not in the figures."""
+        self._box.container.halt()
+        begun_s = time.monotonic()
+        self._box.container.boot()
+        self._box.wait_until_active()
+        ready_s = time.monotonic() - begun_s
+        self._box.wait_for_beats(1)
+        beat_s = time.monotonic() - begun_s
+        say("booted again", READY_s=round(ready_s, 1), s_to_first_beat=round(beat_s, 1))
 
     def survive_a_hang(self) -> None:
         restarts = self._restarts()
