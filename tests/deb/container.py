@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -64,10 +66,10 @@ class Container:
         command += ["--system-call-filter=adjtimex clock_adjtime"]
         for pair in ("/etc/hosts", "/etc/resolv.conf", *self._shared):
             command.append(f"--bind-ro={pair}")
-        self._console = self.folder.with_name("console.log").open("wb")
-        self._nspawn = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=self._console, stderr=subprocess.STDOUT
-        )
+        with self.folder.with_name("console.log").open("wb") as console:
+            self._nspawn = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT
+            )
         self._leader = wait_until(self._find_leader, BOOT_S, "systemd did not start")
         self.run("systemctl", "is-system-running", "--wait", check=False)
         return time.monotonic() - begun_s
@@ -117,13 +119,12 @@ class Container:
 
     def halt(self) -> None:
         """Shut it down in order; what was written stays, and it can be booted again."""
-        self._nspawn.terminate()
+        # The signal by which nspawn would ask for it is another one under qemu-user.
+        self.attempt("systemctl", "poweroff")
         try:
             self._nspawn.wait(HALT_S)
         except subprocess.TimeoutExpired:
-            self._nspawn.kill()
-            self._nspawn.wait()
-        self._console.close()
+            self._kill()
 
     def __exit__(
         self,
@@ -131,17 +132,28 @@ class Container:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if hasattr(self, "_nspawn"):
+        if hasattr(self, "_leader"):
             self.halt()
+        elif hasattr(self, "_nspawn") and self._nspawn.poll() is None:
+            self._kill()
         _run(["umount", str(self.folder)])
         self._temporary.cleanup()
 
+    def _kill(self) -> None:
+        """All inside end with PID 1, and nspawn too; nspawn's own end would leave them behind."""
+        for pid in self._children():
+            os.kill(int(pid), signal.SIGKILL)
+        self._nspawn.wait()
+
     def _find_leader(self) -> str | None:
-        """nspawn's only child is the container's PID 1."""
         assert self._nspawn.poll() is None, self.folder.with_name("console.log").read_text()
-        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
-        pids = children.read_text().split()
+        pids = self._children()
         return pids[0] if pids and Path(f"/proc/{pids[0]}/root/{MANAGER}").exists() else None
+
+    def _children(self) -> list[str]:
+        """nspawn's only child is the container's PID 1."""
+        pid = self._nspawn.pid
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 def _run(command: list[str]) -> None:
