@@ -94,7 +94,7 @@ def main() -> None:
             elif MACHINES[package.architecture] == platform.machine():
                 live_through_all(life, upgrades, repository, package, packages)
             else:
-                container.pretend_to_be_a_pi()
+                container.pretend_to_be_a_pi(sandboxed=package.suite == "bookworm")
                 live_through_one_version(life, repository, package)
             compare_labels(life, packages)
             life.remove()

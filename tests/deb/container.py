@@ -21,13 +21,28 @@ MANAGER = "run/systemd/private"
 # In place of ecg-gatewayctl, which hands the key over as a credential.
 EMULATED_COMMAND = Path("opt/emulated/ecg-gatewayctl")
 KEY, CREDENTIALS = "/etc/ecg-gateway/keyring.key", "/run/emulated"
-# The /proc that a sandbox has of its own would show the host's processor again.
 EMULATED = f"""[Service]
 Environment=QEMU_CPU=cortex-a72 CREDENTIALS_DIRECTORY={CREDENTIALS}
-BindReadOnlyPaths=/srv/cpuinfo:/proc/cpuinfo
 PrivateNetwork=no
 LoadCredential=
 ExecStartPre=+-install -D -o ecg-gateway -m 400 {KEY} {CREDENTIALS}/keyring-key
+"""
+# The /proc that a sandbox has of its own would show the host's processor again.
+SANDBOXED = "BindReadOnlyPaths=/srv/cpuinfo:/proc/cpuinfo\n"
+# systemd 257 makes no mount namespace under qemu-user: "Invalid argument", whatever it is to hold.
+UNSANDBOXED = """ImportCredential=
+PrivateDevices=no
+PrivateTmp=no
+PrivateUsers=no
+ProcSubset=all
+ProtectControlGroups=no
+ProtectHome=no
+ProtectKernelLogs=no
+ProtectKernelModules=no
+ProtectKernelTunables=no
+ProtectProc=default
+ProtectSystem=no
+ReadWritePaths=
 """
 
 
@@ -74,15 +89,16 @@ class Container:
         self.run("systemctl", "is-system-running", "--wait", check=False)
         return time.monotonic() - begun_s
 
-    def pretend_to_be_a_pi(self) -> None:
+    def pretend_to_be_a_pi(self, sandboxed: bool) -> None:
         """Under emulation: a processor whose int8 kernels come out right, and its /proc/cpuinfo.
 
-        qemu-user has neither network namespaces nor systemd's credentials.
+        qemu-user has neither network namespaces nor systemd's credentials, and for systemd 257 no
+        sandbox at all.
         """
         self.run("mount", "--bind", "/srv/cpuinfo", "/proc/cpuinfo")
         drop_in = self.folder / "etc/systemd/system/service.d/emulated.conf"
         drop_in.parent.mkdir()
-        drop_in.write_text(EMULATED)
+        drop_in.write_text(EMULATED + (SANDBOXED if sandboxed else UNSANDBOXED))
         command = self.folder / EMULATED_COMMAND
         command.parent.mkdir()
         command.write_text(
@@ -91,6 +107,7 @@ class Container:
         )
         command.chmod(0o755)
         self.run("systemctl", "daemon-reload")
+        self.run("systemctl", "restart", "systemd-journald")  # what became of it at boot or not
 
     def run(
         self, *command: str, check: bool = True, given: str = "", timeout_s: float = 600.0
