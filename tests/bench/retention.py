@@ -28,6 +28,7 @@ from gateway.store.frame_blocks import Filed, FiledFrame, encode_block
 from gateway.store.frame_files import FILE_BYTES, FrameFiles, frames_folder
 from gateway.store.recorder import Recorder
 from gateway.store.transactions import Commit, StoreWriter
+from tests.bench.store import HELD_AT_MOST_MS
 from tests.store.contents import asystole, monitored_bed
 
 BEDS = 8
@@ -40,7 +41,6 @@ FRAMES_IN_BLOCK = 7  # of each bed, at 250 Hz
 DAY_S = 86_400
 BEGUN_S = 1_795_000_000
 NOW_S = BEGUN_S + (DAYS - 1) * DAY_S + HOURS_DUE * 3600.0
-HELD_AT_MOST_MS = 50.0  # that an alarm may wait for a chore
 ALARM_EACH_S = 0.1
 CONFIG = StoreConfig(
     waveform_days=DAYS - 1,
