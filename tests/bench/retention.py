@@ -14,7 +14,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -103,11 +103,11 @@ def measure_retention() -> None:
         path = Path(folder) / "gateway.sqlite3"
         fill_week(path)
         megabytes = path.stat().st_size / 1e6
-        print(f"retention, a week of {BEDS} beds in tables of {megabytes:.0f} MB:")
+        print(f"retention, a week of {BEDS} beds in tables of {megabytes:.0f} MB")
         recorder = _TimedRecorder(path)
         recorder.start()
-        _report("what is due goes", *recorder.run_through())
-        _report("nothing is due", *recorder.run_through())
+        recorder.report("what is due goes")
+        recorder.report("nothing is due")
         recorder.close()
     print()
 
@@ -174,12 +174,26 @@ class _TimedRecorder(Recorder):
     def __init__(self, path: Path) -> None:
         super().__init__(path, CONFIG, self._note_committed, lambda: NOW_S)
         self._held_ms: list[float] = []
+        self._cpu_ms: list[float] = []
         self._through = threading.Event()
         self._committed = threading.Event()
 
-    def run_through(self) -> tuple[list[float], list[float]]:
+    def report(self, what: str) -> None:
         """All steps that are due now, and how long the alarms waited that were raised meanwhile."""
-        self._held_ms, waited_ms = [], []
+        self._held_ms, self._cpu_ms = [], []
+        waited_ms = self._run_through()
+        above = sum(ms > HELD_AT_MOST_MS for ms in self._held_ms)
+        print(
+            f"    {what}: {len(self._held_ms)} steps hold the writer"
+            f" {statistics.median(self._held_ms):.1f} ms, the longest {max(self._held_ms):.0f} ms,"
+            f" {above} above {HELD_AT_MOST_MS:.0f} ms;"
+            f" CPU {statistics.median(self._cpu_ms):.1f} ms, {max(self._cpu_ms):.0f} ms at most;"
+            f" {len(waited_ms)} alarms waited {statistics.median(waited_ms):.0f} ms,"
+            f" {max(waited_ms):.0f} ms at most"
+        )
+
+    def _run_through(self) -> list[float]:
+        waited_ms = []
         self._through.clear()
         with self._changed:
             self._retention_due_s = 0.0
@@ -192,11 +206,12 @@ class _TimedRecorder(Recorder):
             waited_ms.append(1000 * (time.perf_counter() - begun_s))
             if self._through.wait(ALARM_EACH_S):
                 break
-        return self._held_ms, waited_ms
+        return waited_ms
 
     def _retain(self) -> None:
-        begun_s = time.perf_counter()
+        begun_s, cpu_s = time.perf_counter(), time.thread_time()
         super()._retain()
+        self._cpu_ms.append(1000 * (time.thread_time() - cpu_s))
         self._held_ms.append(1000 * (time.perf_counter() - begun_s))
         if self._retention_due_s > time.monotonic():
             self._through.set()
@@ -210,17 +225,6 @@ def _alarms() -> Iterator[AlarmChanged]:
     while True:
         onset_s += 1.0
         yield AlarmChanged(BedId(1), asystole(onset_s))
-
-
-def _report(what: str, held_ms: Sequence[float], waited_ms: Sequence[float]) -> None:
-    above = sum(ms > HELD_AT_MOST_MS for ms in held_ms)
-    print(
-        f"            {what:<17} {len(held_ms)} steps hold the writer"
-        f" {statistics.median(held_ms):.1f} ms, the longest {max(held_ms):.0f} ms,"
-        f" {above} above {HELD_AT_MOST_MS:.0f} ms;"
-        f" {len(waited_ms)} alarms waited {statistics.median(waited_ms):.0f} ms,"
-        f" {max(waited_ms):.0f} ms at most"
-    )
 
 
 if __name__ == "__main__":
