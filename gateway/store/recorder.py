@@ -103,15 +103,13 @@ class Recorder:
         self._writer = StoreWriter(writer_engine(path), now)
         self._delivered = DeliveredRows(path, path.parent / config.delivered)
         self._config = config
-        self._chores: deque[Callable[[], bool]] = deque(
-            (
-                partial(self._writer.remove_old, config),
-                self._prune_outbox,
-                self._writer.salvage,
-                self._writer.redate,
-            )
+        self._chores = (
+            partial(self._writer.remove_old, config),
+            self._prune_outbox,
+            self._writer.salvage,
+            self._writer.redate,
         )
-        self._chores_done = 0  # one after the other, without anything to do
+        self._due: deque[Callable[[], bool]] = deque()
         self._on_committed = on_committed
         self._changed = threading.Condition()
         self._queue: list[_Queued] = []
@@ -262,13 +260,13 @@ class Recorder:
             self._retention_due_s = time.monotonic() + RETENTION_INTERVAL_S
 
     def _next_chore(self) -> bool:
-        """One step of the next in turn; False: none of them had anything to do."""
-        self._chores.rotate(-1)
-        self._chores_done = 0 if self._chores[-1]() else self._chores_done + 1
-        if self._chores_done < len(self._chores):
-            return True
-        self._chores_done = 0
-        return False
+        """One step of the next in turn; False: each has been gone through."""
+        if not self._due:
+            self._due.extend(self._chores)
+        chore = self._due.popleft()
+        if chore():
+            self._due.append(chore)
+        return bool(self._due)
 
     def _prune_outbox(self) -> bool:
         """Remove some of what the cloud has; True if there may be more."""

@@ -11,7 +11,7 @@ those of so many sessions, and never a whole table.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -82,28 +82,33 @@ class Retention:
         """Remove the oldest rows, ROWS_PER_STEP at most, or else a file; True: more may be due."""
         if self._is_crowded() and remove_oldest_file(self._files):
             return True
-
-        def before_s(days: int) -> float:
-            return now_s - days * SECONDS_PER_DAY
-
-        findings_s = now_s if _is_too_large(connection, config) else before_s(config.finding_days)
-        waveforms_s = before_s(config.waveform_days)
-        of_sessions = partial(_old_of_sessions, passed=self._passed)
         left = ROWS_PER_STEP
-        for remove in (
-            partial(_bury_removed, files=self._files),
-            partial(_old_frames_of_table, before_s=waveforms_s),
-            partial(_old_unsent_summaries, before_s=before_s(UNSENT_SUMMARY_DAYS)),
-            partial(_old_alarms, before_s=before_s(config.report_days)),
-            partial(of_sessions, table=beats, before_s=findings_s),
-            partial(of_sessions, table=events, before_s=findings_s),
-            partial(of_sessions, table=summaries, before_s=before_s(config.report_days)),
-        ):
+        for remove in self._kinds(connection, config, now_s):
             left -= remove(connection, left)
             if left == 0:
                 return True
+        before_s = _before_s(now_s, config.waveform_days)
         return self._pass_on(connection) or _remove_due_file(
-            connection, self._files, config, waveforms_s
+            connection, self._files, config, before_s
+        )
+
+    def _kinds(
+        self, connection: Connection, config: StoreConfig, now_s: float
+    ) -> Sequence[Callable[[Connection, int], int]]:
+        """Each removes so many rows at most, and gives how many it found."""
+        findings_s = _before_s(now_s, config.finding_days)
+        if _is_too_large(connection, config):
+            findings_s = now_s
+        reports_s = _before_s(now_s, config.report_days)
+        of_sessions = partial(_old_of_sessions, passed=self._passed)
+        return (
+            partial(_bury_removed, files=self._files),
+            partial(_old_frames_of_table, before_s=_before_s(now_s, config.waveform_days)),
+            partial(_old_unsent_summaries, before_s=_before_s(now_s, UNSENT_SUMMARY_DAYS)),
+            partial(_old_alarms, before_s=reports_s),
+            partial(of_sessions, table=beats, before_s=findings_s),
+            partial(of_sessions, table=events, before_s=findings_s),
+            partial(of_sessions, table=summaries, before_s=reports_s),
         )
 
     def _is_crowded(self) -> bool:
@@ -116,6 +121,10 @@ class Retention:
         last = select(func.max(stretch.limit(SESSIONS_PER_STEP).subquery().c.id))
         self._passed = connection.scalar(last) or 0
         return self._passed > 0
+
+
+def _before_s(now_s: float, days: int) -> float:
+    return now_s - days * SECONDS_PER_DAY
 
 
 def remove_oldest_file(files: FrameFiles) -> bool:

@@ -308,6 +308,24 @@ def test_the_recorder_removes_what_is_older_than_the_days_it_was_told(
     assert stored_sequences(reader, session) == [5, 6, 7, 8, 9]
 
 
+def test_chores_of_many_steps_end_each_after_its_own(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(store, StoreConfig(), lambda commit: None, now=lambda: NOW_S)
+    left = {"a": 3, "b": 5}
+
+    def step(name: str) -> bool:
+        left[name] -= 1
+        return left[name] > 0
+
+    monkeypatch.setattr(recorder, "_chores", (lambda: step("a"), lambda: step("b")))
+    steps = 1
+    while recorder._next_chore():
+        steps += 1
+    assert (steps, left) == (8, {"a": 0, "b": 0})
+    recorder._writer.close()
+
+
 def test_summaries_that_no_cloud_ever_took_leave_the_outbox_but_not_the_store(
     store: Path, reader: Reader, session: SessionId, started: SessionStarted
 ) -> None:
