@@ -45,7 +45,7 @@ from gateway.store.schema import (
     summaries,
 )
 
-ROWS_PER_STEP = 64  # of all kinds together: 7 ms on a PC, and an alarm may wait 50 on a Pi
+ROWS_PER_STEP = 64  # of all kinds together: 4 ms of CPU on a PC, and an alarm may wait 50 on a Pi
 SESSIONS_PER_STEP = 256  # 2 ms of CPU on a PC; of 8 sensors that are started daily a month
 ALARMS_PER_LOOK = 256  # of the oldest: those that are still open stand before the others
 SECONDS_PER_DAY = 86_400
