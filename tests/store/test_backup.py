@@ -14,7 +14,7 @@ import pytest
 
 from gateway import __main__ as command_line
 from gateway.config import StoreConfig
-from gateway.control import SOCKET_NAME
+from gateway.control.socket import SOCKET_NAME
 from gateway.messages import SAMPLES_PER_FRAME, DeviceId, FrameSequence, SessionId
 from gateway.store import frame_files, sealed_stream
 from gateway.store.backup import BackupRefused, back_up, check, restore, undo_restore
