@@ -23,7 +23,7 @@ from gateway.config import StoreConfig
 from gateway.messages import DeviceId, FrameSequence, SessionId
 from gateway.radio.frame_codec import FRAME_BYTES
 from gateway.store.database import open_store, writer_engine
-from gateway.store.entries import AlarmChanged, BedId, SessionStarted
+from gateway.store.entries import AlarmChanged, BedId, JournalId, SessionStarted
 from gateway.store.frame_blocks import Filed, FiledFrame, encode_block
 from gateway.store.frame_files import FILE_BYTES, FrameFiles, frames_folder
 from gateway.store.recorder import Recorder
@@ -163,8 +163,10 @@ def _block(number: int) -> bytes:
         session_row = SESSIONS_BEFORE + 1 + place // FRAMES_IN_BLOCK
         sequence = FrameSequence(FRAMES_IN_BLOCK * number + place % FRAMES_IN_BLOCK)
         received_s = BEGUN_S + BLOCK_S * float(number)
-        sealed = bytes(FRAME_BYTES)
-        frames.append(FiledFrame(first + place, session_row, sequence, sealed, received_s, False))  # type: ignore[arg-type]
+        journal_id = JournalId(first + place)
+        frames.append(
+            FiledFrame(journal_id, session_row, sequence, bytes(FRAME_BYTES), received_s, False)
+        )
     return encode_block(frames)
 
 
