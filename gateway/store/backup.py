@@ -2,6 +2,8 @@
 
 The database is copied by SQLite's own online backup, the frame files up to what that copy's index
 knows; what is younger than the last entry into the index, a minute at most, is in the next backup.
+Files go in newest first, for retention takes the oldest meanwhile: what the copy of the index names
+and the backup lacks is then always older than all that it has, and reads as removed.
 A restore checks everything before it touches anything, and sets the state of before aside.
 """
 
@@ -15,13 +17,15 @@ import re
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from gateway.store.database import SIDE_FILES, stamp
 from gateway.store.files import connect_read_only, copy_database, sync_folder
+from gateway.store.frame_blocks import HEADER_BYTES, BlockDamaged, block_bytes
 from gateway.store.frame_files import FrameFiles, Place, frames_folder
 from gateway.store.sealed_stream import OpeningReader, SealingWriter, StreamRefused
 
@@ -41,11 +45,11 @@ class BackupRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A file of the backup: the first `length` bytes of `path`."""
+    """A file of the backup: the first `length` bytes of what `opened` gives, None if it is gone."""
 
     name: str
-    path: Path
     length: int
+    opened: Callable[[], AbstractContextManager[BinaryIO | None]]
 
 
 def back_up(
@@ -64,7 +68,7 @@ def back_up(
     with tempfile.TemporaryDirectory(prefix="backup-", dir=database.parent) as folder:
         copy = Path(folder) / DATABASE
         copy_database(database, copy)
-        members = [_Member(DATABASE, copy, copy.stat().st_size)]
+        members = [_Member(DATABASE, copy.stat().st_size, lambda: copy.open("rb"))]
         if with_waveforms:
             members += _frame_members(database, copy)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -124,12 +128,21 @@ def _frame_members(database: Path, copy: Path) -> Iterator[_Member]:
     if row is None:
         return
     files, newest = FrameFiles(frames_folder(database)), Place(*row)
-    for number in (file.number for file in files.files() if file.number <= newest.file):
-        path = files.path(number)
-        length = path.stat().st_size
-        if number == newest.file:
-            length = next((end for _, _, end in files.blocks(number, newest.offset)), newest.offset)
-        yield _Member(f"{FRAMES}/{path.name}", path, length)
+    for number in reversed([each for each in files.numbers() if each <= newest.file]):
+        with files.held(number) as file:
+            if file is not None:
+                name = f"{FRAMES}/{files.path(number).name}"
+                yield _Member(name, _length(file, number, newest), partial(files.held, number))
+
+
+def _length(file: BinaryIO, number: int, newest: Place) -> int:
+    """Without what is being written behind the newest block."""
+    if number < newest.file:
+        return os.fstat(file.fileno()).st_size
+    try:
+        return newest.offset + block_bytes(os.pread(file.fileno(), HEADER_BYTES, newest.offset))
+    except BlockDamaged:
+        return newest.offset
 
 
 def _write(sealed: SealingWriter, members: list[_Member], progress: Progress) -> None:
@@ -137,12 +150,11 @@ def _write(sealed: SealingWriter, members: list[_Member], progress: Progress) ->
     done, digests = 0, {}
     with tarfile.open(fileobj=sealed, mode="w|") as tar:
         for member in members:
-            head = tarfile.TarInfo(member.name)
-            head.size = member.length
-            with member.path.open("rb") as file:
-                counted = _Counted(file)
-                tar.addfile(head, counted)
-            digests[member.name] = counted.digest.hexdigest()
+            with member.opened() as file:
+                if file is None:
+                    total -= member.length
+                    continue
+                digests[member.name] = _add(tar, member, file)
             done += member.length
             progress(done, total)
         manifest = json.dumps(digests).encode()
@@ -150,6 +162,15 @@ def _write(sealed: SealingWriter, members: list[_Member], progress: Progress) ->
         head.size = len(manifest)
         tar.addfile(head, io.BytesIO(manifest))
     sealed.finish()
+
+
+def _add(tar: tarfile.TarFile, member: _Member, file: BinaryIO) -> str:
+    """Gives the digest of what went in."""
+    head = tarfile.TarInfo(member.name)
+    head.size = member.length
+    counted = _Counted(file)
+    tar.addfile(head, counted)
+    return counted.digest.hexdigest()
 
 
 def _verified_members(

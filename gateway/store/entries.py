@@ -163,13 +163,6 @@ class SecurityEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxDelivered:
-    """The cloud has acknowledged these rows; they may go."""
-
-    message_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class AddBed:
     name: str
 
@@ -265,5 +258,4 @@ Entry = (
     | AlarmRedated
     | MinuteSummary
     | SecurityEvent
-    | OutboxDelivered
 )

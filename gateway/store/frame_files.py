@@ -13,10 +13,13 @@ numbers; a new one is filled with zeros a stretch ahead, where that is less than
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from gateway.store.files import sync_folder
 from gateway.store.frame_blocks import (
@@ -42,12 +45,6 @@ class Place:
 
     file: int
     offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class FrameFile:
-    number: int
-    bytes_on_disk: int
 
 
 def frames_folder(database: Path) -> Path:
@@ -81,15 +78,31 @@ class FrameFiles:
         self.spare.unlink(missing_ok=True)
         self.path(number).unlink(missing_ok=True)
 
-    def files(self) -> list[FrameFile]:
-        """Oldest first; `bytes_on_disk` counts what the file system keeps for them."""
-        found = []
-        for path in self.folder.glob(f"*{_SUFFIX}"):
-            try:
-                found.append(FrameFile(int(path.stem), 512 * path.stat().st_blocks))
-            except FileNotFoundError:  # retention took it between the two looks
-                continue
-        return sorted(found, key=lambda file: file.number)
+    @contextmanager
+    def held(self, number: int) -> Iterator[BinaryIO | None]:
+        """The file for a reader that takes its time, not to be written over meanwhile.
+
+        None where it was taken away. It may be while it is held, and is read to its end then.
+        """
+        try:
+            file = self.path(number).open("rb")
+        except FileNotFoundError:
+            yield None
+            return
+        with file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield file if self._is_still(number, file) else None
+
+    def _is_still(self, number: int, file: BinaryIO) -> bool:
+        """Whether it was locked before it could become the spare."""
+        try:
+            return os.path.samestat(self.path(number).stat(), os.fstat(file.fileno()))
+        except FileNotFoundError:
+            return False
+
+    def numbers(self) -> list[int]:
+        """Those of the files, oldest first."""
+        return sorted(int(path.stem) for path in self.folder.glob(f"*{_SUFFIX}"))
 
     def read(self, place: Place) -> list[Filed]:
         """The block's entries; raises BlockDamaged, or FileNotFoundError where it was removed."""
@@ -137,7 +150,7 @@ class FrameAppender:
         begin = indexed or Place(first_file, 0)
         newest = 0
         self.end = begin if indexed is None else Place(begin.file + 1, 0)
-        numbers = [file.number for file in self._files.files() if file.number >= begin.file]
+        numbers = [number for number in self._files.numbers() if number >= begin.file]
         for number in numbers:
             offset = begin.offset if number == begin.file else 0
             self.end = Place(number + 1, 0)  # unless a whole block in it says where it ends
@@ -178,11 +191,21 @@ class FrameAppender:
             self._files.folder.mkdir(mode=0o750, exist_ok=True)
             path = self._files.path(self.end.file)
             if not path.exists() and self._files.spare.exists():
-                self._files.spare.rename(path)
+                self._take_spare(path)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
             self._room = os.fstat(self._fd).st_size
             sync_folder(self._files.folder)
         return self._fd
+
+    def _take_spare(self, path: Path) -> None:
+        """It becomes this file, unless a backup still reads it."""
+        with self._files.spare.open("rb") as spare:
+            try:
+                fcntl.flock(spare, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._files.spare.unlink()
+            else:
+                self._files.spare.rename(path)
 
     def _make_stretch(self, fd: int, block_bytes: int) -> None:
         """Room from here on for this block, and for more like it.

@@ -11,27 +11,29 @@ import enum
 import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import quote
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from gateway.store.reader_engine import reader_engine
 from gateway.store.schema import installation, outbox
 
 PAYLOAD_VERSION = 1
-PRUNED_AT_ONCE = 500  # rows of one short transaction of the recorder
+PRUNED_AT_ONCE = 64  # rows of one short transaction of the recorder
+LOOKED_AT = 256  # settled rows in one look: 1 ms of CPU on a PC
 MESSAGE_ID_HEX_DIGITS = 32  # 128 bits: no two messages of all gateways meet by chance
 
-_DELIVERED = """
-    SELECT message_id FROM cloud.settled CROSS JOIN main.outbox USING (message_id)
-    WHERE outcome IN ('delivered', 'dropped') LIMIT ?
-"""  # CROSS: from the settled ones, which are few; after a week offline the outbox is long
+_SETTLED = """
+    SELECT message_id, outcome IN ('delivered', 'dropped')
+        AND EXISTS (SELECT 1 FROM main.outbox WHERE message_id = settled.message_id)
+    FROM cloud.settled WHERE message_id > ? ORDER BY message_id LIMIT ?
+"""
 
 _INSERT = upsert(outbox).on_conflict_do_nothing()
 
@@ -144,21 +146,50 @@ class OutboxReader:
         self._engine.dispose()
 
 
-def delivered_message_ids(path: Path, delivered: Path) -> tuple[str, ...]:
-    """Rows of the outbox that cloud_sync's own database says were delivered, some at a time.
+class DeliveredRows:
+    """Rows of the outbox that cloud_sync's own database says were delivered.
 
-    Empty where that database can't be read, be it absent, closed or damaged: without its word
-    nothing is pruned, and its owner is the one to report it.
+    Each look takes the next stretch of that database, in the order of its key: while a week's
+    backlog drains it names many rows that have left the outbox long ago.
     """
-    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
-    try:
-        connection.execute("ATTACH ? AS cloud", (f"file:{quote(str(delivered))}?mode=ro",))
-        rows = connection.execute(_DELIVERED, (PRUNED_AT_ONCE,)).fetchall()
-    except sqlite3.DatabaseError:
-        return ()
-    finally:
-        connection.close()
-    return tuple(message_id for (message_id,) in rows)
+
+    def __init__(self, path: Path, delivered: Path) -> None:
+        self._path = path
+        self._delivered = delivered
+        self._passed = ""  # the last message that was looked at
+
+    def look(self) -> tuple[tuple[str, ...], bool]:
+        """PRUNED_AT_ONCE of them at most, and whether there is more to look at.
+
+        None where that database can't be read, be it absent, closed or damaged: without its word
+        nothing is pruned, and its owner is the one to report it.
+        """
+        found: list[str] = []
+        stretch = self._stretch()
+        for message_id, is_delivered in stretch:
+            self._passed = message_id
+            if is_delivered:
+                found.append(message_id)
+            if len(found) == PRUNED_AT_ONCE:
+                return tuple(found), True
+        if len(stretch) < LOOKED_AT:
+            self._passed = ""
+        return tuple(found), self._passed != ""
+
+    def _stretch(self) -> Sequence[tuple[str, int]]:
+        connection = sqlite3.connect(f"file:{quote(str(self._path))}?mode=ro", uri=True)
+        try:
+            cloud = f"file:{quote(str(self._delivered))}?mode=ro"
+            connection.execute("ATTACH ? AS cloud", (cloud,))
+            return connection.execute(_SETTLED, (self._passed, LOOKED_AT)).fetchall()
+        except sqlite3.DatabaseError:
+            return ()
+        finally:
+            connection.close()
+
+
+def remove_delivered(connection: Connection, message_ids: Sequence[str]) -> None:
+    connection.execute(delete(outbox).where(outbox.c.message_id.in_(message_ids)))
 
 
 def _json(words: Mapping[str, JsonValue]) -> str:

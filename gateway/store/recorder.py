@@ -12,9 +12,11 @@ import errno
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,10 +31,9 @@ from gateway.store.entries import (
     BedCommand,
     BedCommandRefused,
     Entry,
-    OutboxDelivered,
     StoredFrame,
 )
-from gateway.store.outbox import delivered_message_ids
+from gateway.store.outbox import DeliveredRows
 from gateway.store.transactions import Commit, StoreWriter, may_wait
 
 MAX_QUEUED_FRAMES = 2048  # 3 min of 8 sensors at 250 Hz, 1 MB; what is beyond stays in the sensors
@@ -100,8 +101,15 @@ class Recorder:
     ) -> None:
         """`on_committed` is called on the recorder's thread, after each commit."""
         self._writer = StoreWriter(writer_engine(path), now)
-        self._path = path
+        self._delivered = DeliveredRows(path, path.parent / config.delivered)
         self._config = config
+        self._chores = (
+            partial(self._writer.remove_old, config),
+            self._prune_outbox,
+            self._writer.salvage,
+            self._writer.redate,
+        )
+        self._due: deque[Callable[[], bool]] = deque()
         self._on_committed = on_committed
         self._changed = threading.Condition()
         self._queue: list[_Queued] = []
@@ -238,12 +246,12 @@ class Recorder:
         return min(self._commit_due_s, self._retention_due_s)
 
     def _retain(self) -> None:
-        """One step; the next follows at once if more is due, but commits go first."""
+        """One step of one chore; the next follows at once, but commits go first."""
         try:
             if self._writer.has_waiting and not self._may_wait():
                 self._index()
-            more = self._writer.remove_old(self._config) | self._prune_outbox()
-            more |= self._writer.salvage() | self._writer.redate()
+                return
+            more = self._next_chore()
         except (OperationalError, OSError) as error:
             more = False
             with self._changed:
@@ -251,12 +259,21 @@ class Recorder:
         if not more:
             self._retention_due_s = time.monotonic() + RETENTION_INTERVAL_S
 
+    def _next_chore(self) -> bool:
+        """One step of the next in turn; False: each has been gone through."""
+        if not self._due:
+            self._due.extend(self._chores)
+        chore = self._due.popleft()
+        if chore():
+            self._due.append(chore)
+        return bool(self._due)
+
     def _prune_outbox(self) -> bool:
-        """Remove some of what the cloud has; True if there was any."""
-        delivered = delivered_message_ids(self._path, self._path.parent / self._config.delivered)
-        if delivered:
-            self._writer.write([OutboxDelivered(delivered)])
-        return bool(delivered)
+        """Remove some of what the cloud has; True if there may be more."""
+        message_ids, more = self._delivered.look()
+        if message_ids:
+            self._writer.remove_delivered(message_ids)
+        return more
 
     def _write(self, batch: list[_Queued]) -> Commit | None:
         """None where the disk failed and the recorder is closing."""

@@ -20,7 +20,6 @@ from gateway.store.beds import stay_of_bed
 from gateway.store.entries import (
     AlarmChanged,
     MinuteSummary,
-    OutboxDelivered,
     SecurityEvent,
     StayId,
 )
@@ -30,7 +29,6 @@ from gateway.store.schema import (
     beats,
     beds,
     models,
-    outbox,
     security_events,
     sessions,
     stays,
@@ -123,10 +121,6 @@ def note_security_event(connection: Connection, entry: SecurityEvent) -> None:
     connection.execute(
         delete(security_events).where(security_events.c.id <= newest - MAX_SECURITY_EVENTS)
     )
-
-
-def remove_delivered(connection: Connection, entry: OutboxDelivered) -> None:
-    connection.execute(delete(outbox).where(outbox.c.message_id.in_(entry.message_ids)))
 
 
 def _admitted_s(connection: Connection, stay_id: StayId | None) -> float | None:

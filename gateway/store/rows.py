@@ -24,7 +24,6 @@ from gateway.store.entries import (
     JournalId,
     LateStretchAnalysed,
     MinuteSummary,
-    OutboxDelivered,
     SecurityEvent,
     SessionFinished,
     SessionStarted,
@@ -38,7 +37,6 @@ from gateway.store.known_sessions import KnownSession, KnownSessions
 from gateway.store.redating import clock_known, redate_open_alarm
 from gateway.store.reports import (
     note_security_event,
-    remove_delivered,
     report_alarm,
     report_summary,
 )
@@ -125,8 +123,6 @@ class Transaction:
                 self._summary(summary)
             case SecurityEvent() as event:
                 note_security_event(self._connection, event)
-            case OutboxDelivered() as delivered:
-                remove_delivered(self._connection, delivered)
             case command:
                 self._bed_command(numbered.order, command)
 

@@ -153,10 +153,10 @@ class Salvage:
 
     def _find_sessions(self, deadline_s: float) -> None:
         """Sessions that only the frame files still know, newest first."""
-        for file in reversed(self._files.files()):
+        for number in reversed(self._files.numbers()):
             if time.monotonic() > deadline_s:
                 return
-            for _, entries, _ in self._files.blocks(file.number):
+            for _, entries, _ in self._files.blocks(number):
                 for entry in entries:
                     if isinstance(entry, FiledFrame):
                         self._note_session(entry)

@@ -37,8 +37,9 @@ from gateway.store.frame_files import FrameAppender, FrameFiles, Place, frames_f
 from gateway.store.frame_index import frames_between, last_place
 from gateway.store.known_models import KnownModels
 from gateway.store.known_sessions import KnownSessions, newest_journal_id
+from gateway.store.outbox import remove_delivered
 from gateway.store.redating import redate
-from gateway.store.retention import remove_old, remove_oldest_file
+from gateway.store.retention import Retention, remove_oldest_file
 from gateway.store.rows import Memory, Numbered, Transaction, start_session
 from gateway.store.salvage import Salvage, salvage_note
 
@@ -83,6 +84,7 @@ class StoreWriter:
         self._memory = Memory(KnownSessions(), SensorStays(), KnownModels())
         self._files = FrameFiles(frames_folder(Path(str(engine.url.database))))
         self._appender = FrameAppender(self._files)
+        self._retention = Retention(self._files)
         self._waiting: list[Numbered] = []
         self._unindexed: dict[tuple[SessionId, FrameSequence], bytes] = {}
         self._path = Path(str(engine.url.database))
@@ -141,7 +143,12 @@ class StoreWriter:
     def remove_old(self, config: StoreConfig) -> bool:
         """One step of retention in a transaction of its own; True if more may be due."""
         with self._engine.begin() as connection:
-            return remove_old(connection, self._files, config, self._now())
+            return self._retention.step(connection, config, self._now())
+
+    def remove_delivered(self, message_ids: Sequence[str]) -> None:
+        """Take rows out of the outbox that the cloud has, in a transaction of their own."""
+        with self._engine.begin() as connection:
+            remove_delivered(connection, message_ids)
 
     def redate(self) -> bool:
         """One step of dating anew what an unset clock has dated; True if more is due."""
@@ -165,8 +172,8 @@ class StoreWriter:
         while salvage.step():
             yield True
         last = self._appender.end.file
-        for file in self._files.files():
-            for place, entries, _ in self._files.blocks(file.number) if file.number < last else ():
+        for number in self._files.numbers():
+            for place, entries, _ in self._files.blocks(number) if number < last else ():
                 self._index_missed(place, entries)
                 self.index()
                 yield place
@@ -240,7 +247,7 @@ class StoreWriter:
         with self._engine.begin() as connection:
             indexed = last_place(connection)
             newest = newest_journal_id(connection)
-        newest_file = max((file.number for file in self._files.files()), default=0)
+        newest_file = max(self._files.numbers(), default=0)
         # Where the index is gone, files before the newest are salvaged later.
         missed = self._appender.after(indexed, first_file=newest_file)
         for number, (place, entries) in enumerate(missed):

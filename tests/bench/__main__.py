@@ -24,6 +24,7 @@ from gateway.messages import (
 from gateway.radio.gatt import GattCharacteristic
 from gateway.simulator.ecg_sources import packaged_ecg
 from gateway.tflite_classifier import TfliteClassifier, default_model_path
+from tests.bench.retention import measure_retention
 from tests.bench.road import measure_road
 from tests.bench.store import measure_store
 from tests.bench.ward_process import measure_ward
@@ -43,6 +44,7 @@ def main() -> None:
     bench_classifier()
     measure_ward()
     measure_store()
+    measure_retention()
     measure_road()
 
 

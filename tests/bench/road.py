@@ -1,4 +1,7 @@
-"""What the road costs: bytes of a bed-day in each policy, start-up, and the daemon at rest."""
+"""What the road costs: `python -m tests.bench.road`.
+
+Bytes of a bed-day in each policy, start-up, how fast a backlog drains, and the daemon at rest.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 from cloud_sync.__main__ import GatewayOutbox
@@ -21,14 +26,18 @@ from cloud_sync.ports import Delivered, Envelope, OutboxRow
 from cloud_sync.stretches import Stretch
 from cloud_sync.tls import tls_context
 from gateway.store.database import open_store
+from gateway.store.files import connect_read_only
 from tests.cloud_sync.brokers import Authority, Mosquitto
 from tests.cloud_sync.fakes import publisher_with
 from tests.cloud_sync.ward_rows import WardRows
-from tests.soak_cloud.figures import idle_figures
+from tests.soak_cloud.figures import cpu_s, idle_figures
 
 MINUTES = 60
 MINUTES_A_DAY = 1440
 ALARMS_A_DAY = 20  # of one bed, each raised, acknowledged and ended
+BEDS = 8
+BACKLOG = 2400  # summaries: half a minute at the pace that AWS allows
+MINUTES_A_WEEK = 7 * MINUTES_A_DAY
 AROUND_ALARM_MINUTES = 2.2  # a minute on each side of its strip
 
 
@@ -101,11 +110,39 @@ async def _bytes_each(
     return sum(spent) / len(messages)
 
 
+def _hear(systemd: socket.socket) -> None:
+    """The daemon waits where nobody reads what it says of itself."""
+    with suppress(OSError):
+        while systemd.recv(99):
+            pass
+
+
+def _fill_backlog(path: Path) -> None:
+    open_store(path)
+    with WardRows(path, BACKLOG // MINUTES) as ward:
+        for minute in range(MINUTES):
+            ward.write_minute(minute, with_frames=())
+
+
+def _drained_a_second(delivered: Path) -> float:
+    """Waits until all is delivered."""
+    while True:
+        time.sleep(0.5)
+        with closing(connect_read_only(delivered)) as settled:
+            rows, first_s, last_s = settled.execute(
+                "SELECT count(*), min(settled_at_s), max(settled_at_s) FROM settled"
+            ).fetchone()
+        if rows == BACKLOG:
+            return float((rows - 1) / (last_s - first_s))
+
+
 def _measure_process(folder: Path, authority: Authority, broker: Mosquitto) -> None:
     ours = authority.issue("ward-3-bench")
+    outbox = folder / "backlog.sqlite3"
+    _fill_backlog(outbox)
     config = folder / "cloud-sync.toml"
     config.write_text(
-        f'gateway_id = "ward-3"\noutbox = "{folder}/gateway.sqlite3"\n'
+        f'gateway_id = "ward-3"\noutbox = "{outbox}"\n'
         f'state_directory = "{folder}/state"\n[mqtt]\nhost = "localhost"\nport = {broker.port}\n'
         f'ca_file = "{ours.ca}"\ncertificate_file = "{ours.certificate}"\n'
         f'key_file = "{ours.key}"\n'
@@ -121,11 +158,21 @@ def _measure_process(folder: Path, authority: Authority, broker: Mosquitto) -> N
         try:
             assert systemd.recv(99) == b"READY=1"
             print(f"      ready {time.monotonic() - begun_s:.1f} s after its start")
-            time.sleep(10)  # the backlog of an hour goes out
+            threading.Thread(target=_hear, args=(systemd,), daemon=True).start()
+            _measure_drain(process.pid, folder / "state/delivered.sqlite3")
             idle_figures(process.pid)
         finally:
             process.terminate()
             process.wait()
+
+
+def _measure_drain(pid: int, delivered: Path) -> None:
+    before_s, begun_s = cpu_s(pid), time.monotonic()
+    a_second = _drained_a_second(delivered)
+    percent = 100 * (cpu_s(pid) - before_s) / (time.monotonic() - begun_s)
+    minutes = BEDS * MINUTES_A_WEEK / a_second / 60
+    print(f"      drains {a_second:.0f} summaries a second with {percent:.0f} % of a core;")
+    print(f"      a week of {BEDS} beds takes {minutes:.0f} minutes")
 
 
 if __name__ == "__main__":

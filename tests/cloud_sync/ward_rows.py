@@ -21,12 +21,11 @@ from gateway.store.entries import (
     AlarmChanged,
     BedId,
     MinuteSummary,
-    OutboxDelivered,
     SessionStarted,
     SessionTimed,
     StoredFrame,
 )
-from gateway.store.outbox import delivered_message_ids
+from gateway.store.outbox import DeliveredRows
 from gateway.store.transactions import StoreWriter
 from tests.store.contents import asystole, monitored_bed
 
@@ -75,8 +74,10 @@ class WardRows:
 
     def prune(self, delivered: Path) -> None:
         """As the recorder does: what the cloud has leaves the outbox."""
-        if message_ids := delivered_message_ids(self._path, delivered):
-            self._writer.write([OutboxDelivered(message_ids)])
+        rows, more = DeliveredRows(self._path, delivered), True
+        while more:
+            message_ids, more = rows.look()
+            self._writer.remove_delivered(message_ids)
 
     def raise_alarm(self, bed: int, at_s: float) -> None:
         self._alarm(bed, at_s, AlarmState.ACTIVE)

@@ -106,8 +106,8 @@ class Box:
         files = FrameFiles(frames_folder(self.database))
         return {
             (entry.session_row, entry.sequence)
-            for file in files.files()
-            for _, entries, _ in files.blocks(file.number)
+            for number in files.numbers()
+            for _, entries, _ in files.blocks(number)
             for entry in entries
             if isinstance(entry, FiledFrame)
         }

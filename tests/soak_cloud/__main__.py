@@ -48,6 +48,7 @@ FULL_S = 3.0  # how long the disk stays full
 POLL_S = 0.1
 KILLED_AT_ONCE = 0.2  # of the kills come while the process is starting
 LIFELESS_S = 60.0  # one that has nothing to do shows no sign of life
+SWITCH_S = 0.0005  # between threads: the proxy shall not wait for the cloud's functions beside it
 ECG = "synthetic=normal*50+vf*15+normal*60+pvcs*30"  # over and over: alarms come and go
 
 
@@ -273,6 +274,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--without", choices=("deduplication", "acknowledgement"))
     options = parser.parse_args()
+    sys.setswitchinterval(SWITCH_S)
     folder = Path(tempfile.mkdtemp(prefix="soak-cloud-"))
     try:
         with (

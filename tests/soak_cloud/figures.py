@@ -21,15 +21,15 @@ def print_figures(cloud: EmulatedCloud, items: int, drained_s: float) -> None:
 
 def idle_figures(pid: int) -> None:
     """CPU and memory of the daemon with a connection and nothing to send."""
-    begun_s = _cpu_s(pid)
+    begun_s = cpu_s(pid)
     time.sleep(IDLE_S)
-    percent = 100 * (_cpu_s(pid) - begun_s) / IDLE_S
+    percent = 100 * (cpu_s(pid) - begun_s) / IDLE_S
     status = Path(f"/proc/{pid}/status").read_text()
     (memory,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))
     print(f"idle:    {percent:.1f} % of a core, {int(memory) / 1024:.0f} MB")
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """User and system time of a process (proc(5), stat)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

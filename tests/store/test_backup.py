@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import random
 import socket
@@ -12,13 +13,15 @@ from pathlib import Path
 import pytest
 
 from gateway import __main__ as command_line
+from gateway.config import StoreConfig
 from gateway.control.socket import SOCKET_NAME
-from gateway.messages import DeviceId, FrameSequence, SessionId
-from gateway.store import sealed_stream
+from gateway.messages import SAMPLES_PER_FRAME, DeviceId, FrameSequence, SessionId
+from gateway.store import frame_files, sealed_stream
 from gateway.store.backup import BackupRefused, back_up, check, restore, undo_restore
 from gateway.store.database import open_store, writer_engine
 from gateway.store.entries import AddBed, SessionStarted
-from gateway.store.frame_files import frames_folder
+from gateway.store.frame_blocks import PAGE_BYTES
+from gateway.store.frame_files import FrameFiles, frames_folder
 from gateway.store.reader import Reader
 from gateway.store.sealed_stream import OpeningReader, SealingWriter, StreamRefused
 from gateway.store.transactions import StoreWriter
@@ -171,6 +174,66 @@ def test_a_backup_is_taken_while_the_gateway_writes(store: Path, tmp_path: Path)
     writer.write([frame(SESSION, 6), AddBed("Bed 1")])
     writer.close()
     assert sequences(store) == list(range(7))
+
+
+@pytest.fixture
+def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block of five frames fills a file."""
+    monkeypatch.setattr(frame_files, "FILE_BYTES", PAGE_BYTES)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_what_retention_takes_meanwhile_is_the_oldest_and_reads_as_removed(
+    store: Path, tmp_path: Path
+) -> None:
+    fill(store, range(5), range(5, 10), range(10, 15), range(15, 20))
+    files, taken = FrameFiles(frames_folder(store)), False
+
+    def take_the_oldest(done: int, total: int) -> None:
+        nonlocal taken
+        if not taken:  # as soon as the database is in
+            files.set_by(0)
+            files.remove(1)
+            taken = True
+
+    back_up(store, tmp_path / "ecg.backup", PASSPHRASE, progress=take_the_oldest)
+    restore(tmp_path / "ecg.backup", store, PASSPHRASE)
+    assert sequences(store) == list(range(10, 20))
+    writer = StoreWriter(writer_engine(store), lambda: NOW_S)
+    while writer.remove_old(StoreConfig()):
+        pass
+    writer.close()
+    with closing(Reader(store)) as reader:
+        (gap,) = reader.removed(SESSION)
+    assert (gap.start, gap.length) == (0, 10 * SAMPLES_PER_FRAME)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_file_that_a_backup_reads_is_not_written_over(store: Path) -> None:
+    fill(store, range(5), range(5, 10))
+    files = FrameFiles(frames_folder(store))
+    before = files.path(0).read_bytes()
+    with files.held(0) as held:
+        assert held is not None
+        files.set_by(0)
+        fill(store, range(10, 15))
+        assert held.read() == before
+    assert not files.spare.exists()
+    assert sequences(store) == list(range(5, 15))
+
+
+def test_a_file_that_is_gone_before_it_is_held_is_not_read(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, range(5))
+    files, lock = FrameFiles(frames_folder(store)), fcntl.flock
+    monkeypatch.setattr(
+        frame_files.fcntl, "flock", lambda file, how: (files.set_by(0), lock(file, how))
+    )
+    with files.held(0) as held:
+        assert held is None
+    with files.held(1) as held:
+        assert held is None
 
 
 @pytest.fixture

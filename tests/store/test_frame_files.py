@@ -271,7 +271,7 @@ def test_a_file_that_was_set_by_is_written_over(
 ) -> None:
     files = FrameFiles(tmp_path)
     assert not files.spare.exists()
-    assert [file.number for file in files.files()] == [1, 2]
+    assert files.numbers() == [1, 2]
     assert files.path(2).stat().st_size == 3 * PAGE_BYTES
     assert [entries for _, entries, _ in files.blocks(2)] == [batch(31)]
     written_over.append(batch(36))

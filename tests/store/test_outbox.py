@@ -17,10 +17,9 @@ from gateway.store.entries import (
     AlarmChanged,
     BedId,
     MinuteSummary,
-    OutboxDelivered,
     SessionStarted,
 )
-from gateway.store.outbox import Lane, OutboxReader, OutboxRow, delivered_message_ids
+from gateway.store.outbox import DeliveredRows, Lane, OutboxReader, OutboxRow
 from gateway.store.transactions import StoreWriter
 from tests.store.contents import asystole, monitored_bed
 
@@ -145,7 +144,7 @@ def test_a_number_is_never_given_twice(
 ) -> None:
     admitted.write([minute(session)])
     (row,) = pending.pending(Lane.SUMMARY, 0, 10)
-    admitted.write([OutboxDelivered((row.message_id,))])
+    admitted.remove_delivered([row.message_id])
     assert pending.pending(Lane.SUMMARY, 0, 10) == []
     admitted.write([minute(session, 1_000_080)])
     (next_row,) = pending.pending(Lane.SUMMARY, 0, 10)
@@ -176,20 +175,42 @@ def test_only_what_was_delivered_is_pruned(
     cloud = store.with_name("delivered.sqlite3")
     connection = cloud_database(cloud, [*zip(ids, outcomes, strict=False), ("gone", "delivered")])
     pruned: set[str] = set()
-    while delivered := delivered_message_ids(store, cloud):
+    rows, more = DeliveredRows(store, cloud), True
+    while more:
+        delivered, more = rows.look()
         assert len(delivered) <= 2
         pruned |= set(delivered)
-        admitted.write([OutboxDelivered(delivered)])
+        admitted.remove_delivered(delivered)
     assert pruned == set(ids[1:4])
     assert [row.message_id for row in pending.pending(Lane.SUMMARY, 0, 10)] == [ids[0], ids[4]]
     connection.close()
 
 
+def test_each_look_at_what_was_delivered_goes_on_behind_the_last(
+    admitted: StoreWriter,
+    pending: OutboxReader,
+    session: SessionId,
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox, "LOOKED_AT", 10)
+    admitted.write([minute(session, 1_000_020)])
+    (waiting,) = pending.pending(Lane.SUMMARY, 0, 10)
+    gone = [(f"{number:032x}", "delivered") for number in range(25)]
+    cloud = store.with_name("delivered.sqlite3")
+    connection = cloud_database(cloud, [*gone, (waiting.message_id, "delivered")])
+    rows = DeliveredRows(store, cloud)
+    found = ((waiting.message_id,), False)
+    for _ in range(2):  # it is not pruned, so it is found again
+        assert [rows.look() for _ in range(3)] == [((), True), ((), True), found]
+    connection.close()
+
+
 def test_nothing_is_pruned_without_the_word_of_the_cloud_daemon(store: Path) -> None:
     cloud = store.with_name("delivered.sqlite3")
-    assert delivered_message_ids(store, cloud) == ()
+    assert DeliveredRows(store, cloud).look() == ((), False)
     assert not cloud.exists()
     cloud.write_bytes(b"")  # begun, its table not made yet
-    assert delivered_message_ids(store, cloud) == ()
+    assert DeliveredRows(store, cloud).look() == ((), False)
     cloud.write_bytes(b"damaged " * 1000)
-    assert delivered_message_ids(store, cloud) == ()
+    assert DeliveredRows(store, cloud).look() == ((), False)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import queue
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,7 @@ from gateway.store.entries import (
     MinuteSummary,
     SessionStarted,
 )
+from gateway.store.files import connect_read_only
 from gateway.store.frame_blocks import PAGE_BYTES
 from gateway.store.outbox import Lane, OutboxReader
 from gateway.store.reader import Reader
@@ -42,6 +46,7 @@ from gateway.store.transactions import StoreWriter
 from tests.store.contents import NOW_S, asystole, frame, monitored_bed, unlabelled_beats
 
 DAY_S = 86_400.0
+COUNTED_AT_ONCE = 10
 
 
 def await_steps(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -82,6 +87,45 @@ def retain(writer: StoreWriter, config: StoreConfig) -> int:
     while writer.remove_old(config):
         steps += 1
     return steps
+
+
+def write_findings(writer: StoreWriter, session: SessionId, count: int, first: int = 0) -> None:
+    """A beat, an event and a minute of each second."""
+    if first == 0:
+        started = SessionStarted(session, 250, 0, NOW_S, NOW_S)
+        writer.write(monitored_bed("Bed 1", started, NOW_S))
+    samples = [SampleIndex(250 * second) for second in range(first, first + count)]
+    events = tuple(RhythmEvent(RhythmKind.PAUSE, sample, sample) for sample in samples)
+    writer.write([Found(session, "0123abcd", unlabelled_beats(samples), events)])
+    writer.write(
+        [
+            MinuteSummary(session, round(NOW_S) + second, 1, 0, None, None, None, 1.0, 0.0)
+            for second in range(first, first + count)
+        ]
+    )
+
+
+def count_rows(store: Path) -> int:
+    tables = ("beats", "events", "summaries", "outbox")
+    with closing(connect_read_only(store)) as connection:
+        return sum(
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables
+        )
+
+
+@contextmanager
+def instructions(writer: StoreWriter) -> Iterator[list[int]]:
+    """How many SQLite takes meanwhile, some at a time."""
+    done: list[int] = []
+
+    def took() -> None:
+        done.append(COUNTED_AT_ONCE)
+
+    with writer._engine.connect() as connection:
+        pooled = connection.connection.driver_connection
+    pooled.set_progress_handler(took, COUNTED_AT_ONCE)
+    yield done
+    pooled.set_progress_handler(None, 0)
 
 
 def removed_frames(reader: Reader, session: SessionId) -> list[tuple[int, int]]:
@@ -202,6 +246,36 @@ def test_findings_go_by_age_and_alarms_that_are_not_over_stay(
     assert [stored.alarm.kind for stored in reader.alarm_history(9)] == [AlarmKind.LEAD_OFF]
 
 
+def test_a_step_removes_no_more_rows_than_it_may_of_all_kinds_together(
+    store: Path, session: SessionId
+) -> None:
+    day = 0
+    writer = StoreWriter(writer_engine(store), lambda: NOW_S + day * DAY_S)
+    write_findings(writer, session, 100)
+    day = 1000
+    rows = [count_rows(store)]
+    while writer.remove_old(StoreConfig()):
+        rows.append(count_rows(store))
+    writer.close()
+    removed = [before - after for before, after in pairwise(rows)]
+    assert rows[-1] == 0
+    assert max(removed) == retention.ROWS_PER_STEP
+
+
+def test_a_step_finds_its_rows_however_many_there_are(store: Path, session: SessionId) -> None:
+    """SQLite's own instructions are counted: a table that is read from end to end is many."""
+    writer = StoreWriter(writer_engine(store), lambda: NOW_S + 2 * DAY_S)
+    config = StoreConfig(finding_days=1, report_days=1)
+    took: list[int] = []
+    for first, count in ((0, 200), (200, 2000)):
+        write_findings(writer, session, count, first)
+        with instructions(writer) as done:
+            writer.remove_old(config)
+        took.append(sum(done))
+    writer.close()
+    assert took[1] < 2 * took[0]
+
+
 def test_old_beats_go_when_the_tables_are_too_large(
     writer: StoreWriter, reader: Reader, session: SessionId, started: SessionStarted
 ) -> None:
@@ -232,6 +306,24 @@ def test_the_recorder_removes_what_is_older_than_the_days_it_was_told(
     await_steps(monkeypatch, 4)
     recorder.close()
     assert stored_sequences(reader, session) == [5, 6, 7, 8, 9]
+
+
+def test_chores_of_many_steps_end_each_after_its_own(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(store, StoreConfig(), lambda commit: None, now=lambda: NOW_S)
+    left = {"a": 3, "b": 5}
+
+    def step(name: str) -> bool:
+        left[name] -= 1
+        return left[name] > 0
+
+    monkeypatch.setattr(recorder, "_chores", (lambda: step("a"), lambda: step("b")))
+    steps = 1
+    while recorder._next_chore():
+        steps += 1
+    assert (steps, left) == (8, {"a": 0, "b": 0})
+    recorder._writer.close()
 
 
 def test_summaries_that_no_cloud_ever_took_leave_the_outbox_but_not_the_store(

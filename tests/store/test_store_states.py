@@ -31,11 +31,10 @@ from gateway.store.entries import (
     AlarmChanged,
     BedId,
     Found,
-    OutboxDelivered,
     SessionStarted,
 )
 from gateway.store.frame_files import frames_folder
-from gateway.store.outbox import Lane, OutboxReader, delivered_message_ids
+from gateway.store.outbox import DeliveredRows, Lane, OutboxReader
 from gateway.store.reader import Reader
 from gateway.store.transactions import StoreWriter
 from tests.store.contents import NOW_S, asystole, frame, unlabelled_beats
@@ -127,9 +126,9 @@ class StoreStates(RuleBasedStateMachine):
 
     @rule()
     def prune(self) -> None:
-        delivered = delivered_message_ids(self.path, self.cloud)
+        delivered, _ = DeliveredRows(self.path, self.cloud).look()
         assert set(delivered) <= self.in_tables.keys()
-        self.writer.write([OutboxDelivered(delivered)])
+        self.writer.remove_delivered(delivered)
 
     @rule()
     def back_up(self) -> None:
