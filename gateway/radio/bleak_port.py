@@ -112,11 +112,6 @@ class Adapter:
                 async with radio_call():
                     await scanner.stop()
 
-    def doubt(self) -> None:
-        """A link died in silence: perhaps bluetoothd has died, and the scanner in it."""
-        if self.scanner_backend is None:
-            self.lost.set()
-
     def client(self, heard: Advertisement) -> GattClient:
         """A client for one attempt to connect: a used one may say "already connected"."""
         return GattClient(self, heard.device)

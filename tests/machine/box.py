@@ -6,6 +6,7 @@ import compileall
 import contextlib
 import socket
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -77,8 +78,10 @@ class Box:
         await self.machine.run(python(f"tests.machine.stored {STATE}/gateway.sqlite3 {listing}"))
         return read_frames(listing)
 
-    async def open_files(self, name: str) -> int:
-        return int(await self.machine.run(f"ls /proc/{self._pids[name]}/fd | wc -l"))
+    async def open_files(self, name: str) -> Counter[str]:
+        """How often a process holds what: a file by its path, a socket or a pipe by its kind."""
+        links = await self.machine.run(f"readlink /proc/{self._pids[name]}/fd/*")
+        return Counter(link.partition(":[")[0] for link in links.splitlines())
 
     async def resident_kilobytes(self, name: str) -> int:
         status = f"/proc/{self._pids[name]}/status"

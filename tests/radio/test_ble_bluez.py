@@ -117,3 +117,25 @@ def test_a_bluetoothd_that_dies_in_silence_is_noticed_and_its_successor_used(
         assert source.counters.value("ecg_scanner_restarts_total", adapter="hci0") >= 1
 
     on_bluez(scenario)
+
+
+@pytest.mark.parametrize("fault", ["unplugged", "switched off"])
+def test_an_adapter_that_comes_back_is_asked_to_scan_again(
+    fault: str, on_bluez: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ble, "retry_delay_s", lambda failure, attempt, jitter: 0.05)
+
+    async def scenario(
+        bluez: FakeBlueZ, ward: SimulatedWard, source: BleSource, gateway: FakeGateway
+    ) -> None:
+        await gateway.until(lambda: gateway.frames_received >= 3)
+        if fault == "unplugged":
+            await bluez.unplug()
+            bluez.plug_in()
+        else:
+            await bluez.switch_off_and_on()
+        await gateway.until(lambda: len(gateway.ends) == 1)
+        received = gateway.frames_received
+        await gateway.until(lambda: gateway.frames_received > received, timeout_s=10.0)
+
+    on_bluez(scenario)
