@@ -70,6 +70,7 @@ class BleLink:
             await self._subscribe(GattCharacteristic.CONTROL)
             await self._client.subscribe(STATUS_UUID, lambda _: self._alive())
             self._piece_bytes = self._client.piece_bytes
+            self._takes_updates = self._client.offers(FIRMWARE_UUID)
             return await self._client.read(STATUS_UUID)
         except RadioError:
             await self._client.disconnect()
@@ -110,7 +111,7 @@ class BleLink:
 
     @property
     def takes_updates(self) -> bool:
-        return self._client.offers(FIRMWARE_UUID)
+        return self._takes_updates
 
     async def update(self, message: bytes) -> None:
         if not self._updating:

@@ -13,6 +13,7 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
+from bleak.backends.service import BleakGATTServiceCollection
 from bleak.exc import (
     BleakBluetoothNotAvailableError,
     BleakCharacteristicNotFoundError,
@@ -27,7 +28,8 @@ from gateway.radio.gatt import ACKNOWLEDGE_UUID, SERVICE_UUID
 CONNECT_TIMEOUT_S = 20.0  # connection, MTU and discovery: 0.2 s as a rule, 10 s at worst
 CALL_TIMEOUT_S = 5.0  # a killed bluetoothd never answers, and bleak alone would wait for it
 
-_ERRORS = (BleakError, EOFError, OSError)  # OSError holds TimeoutError; D-Bus ends with EOFError
+# OSError holds TimeoutError; D-Bus ends with EOFError; bleak 3.1 asserts that it has a link
+_ERRORS = (BleakError, EOFError, OSError, AssertionError)
 _BUSY = {"org.bluez.Error.InProgress", "org.bluez.Error.Busy"}
 _VANISHED = {"org.freedesktop.DBus.Error.UnknownObject", "org.bluez.Error.DoesNotExist"}
 _DOWN = {
@@ -37,7 +39,12 @@ _DOWN = {
     "org.freedesktop.DBus.Error.ServiceUnknown",
 }
 _ADDRESS = re.compile("(?:[0-9A-F]{2}[:_]){4}", re.IGNORECASE)  # all but its last two bytes
-_RACES = ("abort-by-local", "device disconnected", "not connected")
+_RACES = (
+    "abort-by-local",
+    "device disconnected",
+    "not connected",
+    "service discovery has not been performed",  # any more: the link was lost since
+)
 
 
 def classify(error: Exception) -> RadioFailure:
@@ -51,6 +58,8 @@ def classify(error: Exception) -> RadioFailure:
             return RadioFailure.NOT_A_SENSOR
         case BleakDeviceNotFoundError():
             return RadioFailure.VANISHED
+        case AssertionError():
+            return RadioFailure.RACE
         case BleakDBusError() if error.dbus_error in _BUSY:
             return RadioFailure.BUSY
         case BleakDBusError() if error.dbus_error in _VANISHED:
@@ -142,7 +151,7 @@ class GattClient:
 
     def offers(self, uuid: str) -> bool:
         """Has the connected sensor this characteristic?"""
-        return self._client.services.get_characteristic(uuid) is not None
+        return self._services().get_characteristic(uuid) is not None
 
     async def read(self, uuid: str) -> bytes:
         async with radio_call():
@@ -164,13 +173,18 @@ class GattClient:
 
     async def disconnect(self) -> None:
         """End the link as well as that can be done; never raises RadioError."""
-        # bleak 3.1 asserts that no services are left; a link lost while it read them leaves some
-        with contextlib.suppress(RadioError, AssertionError):
+        with contextlib.suppress(RadioError):
             async with radio_call():
                 await self._client.disconnect()
 
     def _characteristic(self, uuid: str) -> BleakGATTCharacteristic:
-        characteristic = self._client.services.get_characteristic(uuid)
+        characteristic = self._services().get_characteristic(uuid)
         if characteristic is None:
             raise RadioError(RadioFailure.NOT_A_SENSOR, uuid)
         return characteristic
+
+    def _services(self) -> BleakGATTServiceCollection:
+        try:
+            return self._client.services
+        except BleakError as error:
+            raise RadioError(classify(error), str(error)) from error

@@ -70,6 +70,8 @@ def dbus(name: str, text: str = "") -> BleakDBusError:
         (dbus("org.bluez.Error.Failed", "le-connection-abort-by-local"), RadioFailure.RACE),
         (BleakError("failed to discover services, device disconnected"), RadioFailure.RACE),
         (BleakError("Not connected"), RadioFailure.RACE),
+        (BleakError("Service Discovery has not been performed yet"), RadioFailure.RACE),
+        (AssertionError(), RadioFailure.RACE),
         (dbus("org.freedesktop.DBus.Error.UnknownObject"), RadioFailure.VANISHED),
         (BleakDeviceNotFoundError("F0:EC"), RadioFailure.VANISHED),
         (BleakCharacteristicNotFoundError("b1ec"), RadioFailure.NOT_A_SENSOR),
