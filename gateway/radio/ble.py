@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +15,7 @@ from gateway.messages import device_name
 from gateway.radio.ble_link import CLOSED, BleLink
 from gateway.radio.ble_placement import MAX_HEARD, Placement, Verdict
 from gateway.radio.ble_retries import RadioError, retry_delay_s
-from gateway.radio.bleak_port import Adapter, Advertisement, radio_call
+from gateway.radio.bleak_port import Adapter, Advertisement, is_sensor_name, radio_call
 from gateway.radio.bluez_watch import watching_bluez
 from gateway.radio.silence import SilenceTimer
 from gateway.radio.source import LinkListener
@@ -30,7 +29,7 @@ VIRTUAL_PREFIX = "virtual:"
 
 def sensor_name(heard: Advertisement) -> str:
     """The device's name. It advertises the 8 hex digits alone: no more fits in 31 bytes."""
-    if heard.local_name and re.fullmatch("[0-9A-Fa-f]{8}", heard.local_name):
+    if heard.local_name and is_sensor_name(heard.local_name):
         return device_name(int(heard.local_name, 16))
     return link_name(heard.address)
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from bleak import BleakClient, BleakScanner
+from bleak.args.bluez import BlueZDiscoveryFilters
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
@@ -70,6 +71,11 @@ def classify(error: Exception) -> RadioFailure:
     return RadioFailure.RACE if any(race in text for race in _RACES) else RadioFailure.OTHER
 
 
+def is_sensor_name(local_name: str | None) -> bool:
+    """Is it the 8 hex digits that a sensor advertises?"""
+    return re.fullmatch("[0-9A-Fa-f]{8}", local_name or "") is not None
+
+
 @contextlib.asynccontextmanager
 async def radio_call(timeout_s: float = CALL_TIMEOUT_S) -> AsyncIterator[None]:
     """Limit a call's time, and raise RadioError for whatever it raises of the radio's."""
@@ -103,13 +109,16 @@ class Adapter:
         """Scan for sensors while the context is open; raises RadioError."""
 
         def on_advertisement(device: BLEDevice, heard: AdvertisementData) -> None:
-            on_heard(Advertisement(device.address, heard.local_name, device))
+            if SERVICE_UUID in heard.service_uuids or is_sensor_name(heard.local_name):
+                on_heard(Advertisement(device.address, heard.local_name, device))
 
-        # DuplicateData: a sensor that comes back must be reported, although it was seen before
+        # DuplicateData: a sensor that comes back must be reported, although it was seen before.
+        # UUIDs: bluetoothd looks for them on the air. bleak's own filter looks at what bluetoothd
+        # remembers, and a link lost in mid-discovery leaves it without our service, for good.
+        filters: BlueZDiscoveryFilters = {"DuplicateData": True, "UUIDs": [SERVICE_UUID]}
         scanner = BleakScanner(
             on_advertisement,
-            [SERVICE_UUID],
-            bluez={"adapter": self.name, "filters": {"DuplicateData": True}},
+            bluez={"adapter": self.name, "filters": filters},
             backend=self.scanner_backend,
         )
         async with radio_call():

@@ -65,6 +65,7 @@ class FakeBlueZ:
         self.calls: list[str] = []
         self.connect_faults: list[DBusError] = []
         self.written: list[bytes] = []
+        self.remembered_uuids = [SERVICE_UUID]
         self._adapter = Adapter(self)
         self._devices: dict[str, Device] = {}
         self._scanner = BleakScanner(
@@ -100,6 +101,12 @@ class FakeBlueZ:
 
     def plug_in(self) -> None:
         self.bus.export(ADAPTER_PATH, self._adapter)
+
+    def remember_services(self, uuids: list[str]) -> None:
+        """As when a link is lost before each service of the sensor is found."""
+        self.remembered_uuids = uuids
+        for device in self._devices.values():
+            device.emit_properties_changed({"UUIDs": uuids})
 
     async def switch_off_and_on(self) -> None:
         await self._end_scan_and_links()
@@ -186,7 +193,7 @@ class Device(ServiceInterface):
 
     @dbus_property(access=READ)
     def UUIDs(self) -> "as":
-        return [SERVICE_UUID]
+        return self._bluez.remembered_uuids
 
     @dbus_property(access=READ)
     def RSSI(self) -> "n":

@@ -139,3 +139,18 @@ def test_an_adapter_that_comes_back_is_asked_to_scan_again(
         await gateway.until(lambda: gateway.frames_received > received, timeout_s=10.0)
 
     on_bluez(scenario)
+
+
+def test_a_sensor_is_heard_whatever_services_bluez_remembers_of_it(
+    on_bluez: Callable[[Scenario], None],
+) -> None:
+    async def scenario(
+        bluez: FakeBlueZ, ward: SimulatedWard, source: BleSource, gateway: FakeGateway
+    ) -> None:
+        await gateway.until(lambda: gateway.frames_received >= 3)
+        bluez.remember_services(["00001800-0000-1000-8000-00805f9b34fb"])
+        await ward.boards[0].radio.drop()
+        await gateway.until(lambda: len(gateway.ends) == 1)
+        await gateway.until(lambda: len(gateway.links) == 1, timeout_s=10.0)
+
+    on_bluez(scenario)
