@@ -186,6 +186,12 @@ class GattClient:
             async with radio_call():
                 await self._client.disconnect()
 
+    async def forget(self) -> None:
+        """Have BlueZ drop what it remembers of the sensor; never raises RadioError."""
+        with contextlib.suppress(RadioError):
+            async with radio_call():
+                await self._client.unpair()  # we do not pair: it removes the device
+
     def _characteristic(self, uuid: str) -> BleakGATTCharacteristic:
         characteristic = self._services().get_characteristic(uuid)
         if characteristic is None:

@@ -28,7 +28,7 @@ from gateway.radio.bleak_port import classify, radio_call
         (RadioFailure.VANISHED, [1.0, 2.0, 4.0, 8.0, 8.0]),
         (RadioFailure.TIMEOUT, [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]),
         (RadioFailure.ADAPTER_DOWN, [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]),
-        (RadioFailure.NOT_A_SENSOR, [60.0, 120.0, 240.0, 480.0, 600.0]),
+        (RadioFailure.NOT_A_SENSOR, [2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 600.0]),
         (RadioFailure.OTHER, [2.0, 4.0, 8.0, 16.0, 30.0]),
     ],
 )
