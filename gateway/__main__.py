@@ -54,10 +54,10 @@ def _run(parser: argparse.ArgumentParser) -> Run:
 
 
 def _of(module: str, add_arguments: str = "add_arguments") -> Build:
-    """A command of `gateway.<module>`: that function adds its arguments, `run` runs it."""
+    """A command of `gateway.commands.<module>`: that function adds its arguments, `run` runs it."""
 
     def build(parser: argparse.ArgumentParser) -> Run:
-        command = import_module(f"gateway.{module}")
+        command = import_module(f"gateway.commands.{module}")
         getattr(command, add_arguments)(parser)
         run: Run = command.run
         return run
@@ -77,27 +77,27 @@ COMMANDS: dict[str, tuple[str, Build]] = {
     "keys": ("print the sensors' root keys, for a pipe into their escrow", _of("keys")),
     "sensors": (
         "list the running gateway's sensors; rotate-key, retire, update",
-        _of("ward_commands", "add_sensors"),
+        _of("ward", "add_sensors"),
     ),
     "beds": (
         "list beds; add, admit, discharge, standby, resume, assign, release",
-        _of("ward_commands", "add_beds"),
+        _of("ward", "add_beds"),
     ),
     "alarms": (
         "list open alarms; acknowledge them or pause their sound",
-        _of("ward_commands", "add_alarms"),
+        _of("ward", "add_alarms"),
     ),
     "model": (
         "show, verify, install or roll back the beat classifier",
-        _of("model_commands"),
+        _of("model"),
     ),
     "backup": (
         "write all that is stored into one encrypted file, while the gateway runs",
-        _of("backup_commands", "add_backup"),
+        _of("backup", "add_backup"),
     ),
     "restore": (
         "put a backup in place of what is stored, which is kept aside",
-        _of("backup_commands", "add_restore"),
+        _of("backup", "add_restore"),
     ),
     "doctor": ("check adapter, clock, disk, keys and model, and say what to do", _of("doctor")),
     "prepare-upgrade": (

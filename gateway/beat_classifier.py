@@ -34,6 +34,7 @@ USUAL_BEAT_SPAN = "usual beat span"
 INPUTS = ("waveforms", "rr_features")
 WAVEFORMS = 3  # the beat, the usual one and the late one
 QRS = slice(R_POSITION - 30, R_POSITION + 30)  # ± 0.24 s: the widest QRS complex, and no P or T
+FUSION_MAJORITY = 0.5  # what p(F) must reach for the label F
 LEAST_SPAN_UV = 20.0  # four steps of the sensor: what is smaller is no beat, whatever the gain
 WAVEFORM_LIMIT = 1.5  # spans; a higher peak is cut off so that the P wave keeps int8 steps
 SHA256_HEX = re.compile("[0-9a-f]{64}")
@@ -212,10 +213,14 @@ def most_fitting(
 
     A beat whose p_abnormal reaches its threshold is the likeliest class but N. A supraventricular
     beat looks so much like a normal one that its p seldom gets there: what reaches p(S)'s own
-    threshold is S too.
+    threshold is S too. A fusion beat looks like anything between a normal and a ventricular one: F
+    needs to be likelier than all else together, and is otherwise what it may be too, mostly V, as
+    where both are one class (Llamedo & Martínez 2011).
     """
     names, is_normal = np.array(labels), np.array([name == BeatClass.NORMAL for name in labels])
-    likeliest = names[np.where(is_normal, -1.0, shares).argmax(axis=1)]
+    is_doubtful = (names == BeatClass.FUSION) & (shares < FUSION_MAJORITY)
+    abnormal = np.where(is_normal, -1.0, np.where(is_doubtful, 0.0, shares))
+    likeliest = names[abnormal.argmax(axis=1)]
     is_abnormal = 1.0 - shares[:, is_normal][:, 0] >= abnormal_threshold
     p_s = shares[:, names == BeatClass.SUPRAVENTRICULAR].sum(axis=1)
     else_s = np.where(

@@ -14,31 +14,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway import __version__
-from gateway.bed_commands import bed_commands
 from gateway.config import GatewayConfig
-from gateway.control import SOCKET_NAME, ControlServer
+from gateway.control.beds import bed_commands
+from gateway.control.model import RELOAD, model_reload
+from gateway.control.sensors import sensor_commands
+from gateway.control.socket import SOCKET_NAME, ControlServer
+from gateway.control.update_state import IMAGE_NAME
+from gateway.control.updates import SensorUpdates, update_commands
 from gateway.counters import Counters
 from gateway.dsp.notch import NotchMode
-from gateway.host_faults import HostFaults
+from gateway.health.host_faults import HostFaults
 from gateway.live_view import LiveView
 from gateway.messages import AlarmKind, device_name
-from gateway.model_in_service import ModelInService
-from gateway.model_reload import RELOAD, model_reload
-from gateway.model_store import LoadedModel, ModelStore
 from gateway.radio.ble import BleSource
 from gateway.radio.keyring import open_keyring
 from gateway.radio.message_codec import LEAST_RESEND_S
 from gateway.radio.session_keys import SessionKeys
-from gateway.sensor_channel import ChannelParts
-from gateway.sensor_commands import sensor_commands
-from gateway.sensor_updates import SensorUpdates, update_commands
+from gateway.served_model.in_service import ModelInService
+from gateway.served_model.store import LoadedModel, ModelStore
 from gateway.store.cloud_progress import cloud_progress
 from gateway.store.database import OpenedStore, open_store
 from gateway.store.reader import Reader
 from gateway.store.recorder import Recorder
 from gateway.store.transactions import Commit
-from gateway.update_state import IMAGE_NAME
-from gateway.ward import Ward
+from gateway.ward.sensor_channel import ChannelParts
+from gateway.ward.ward import Ward
 from gateway.watchdog import (
     READY,
     STOPPING,

@@ -14,8 +14,8 @@ from Crypto.Random import get_random_bytes
 from Crypto.Signature import eddsa
 
 from gateway.beat_classifier import ModelCard, ModelRefused
-from gateway.model_bundle import sign_bundle
 from gateway.radio.keyring import write_new_secret
+from gateway.served_model.bundle import sign_bundle
 from gateway.tflite_classifier import TfliteClassifier, default_model_path
 
 PRIVATE_KEY_BYTES = 32  # the seed of RFC 8032

@@ -80,18 +80,20 @@ def quantise(experiment: Experiment) -> None:
     experiment.tflite_path.parent.mkdir(parents=True, exist_ok=True)
     experiment.tflite_path.write_bytes(content)
     sha256 = hashlib.sha256(content).hexdigest()
-    if _is_known(experiment, sha256):
+    card = _card(experiment, sha256)
+    if _is_known(experiment, card):
         print(f"{experiment.tflite_path}: the same {len(content)} bytes as before")
         return
-    card = _card(experiment, sha256)
     experiment.card_path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     print(f"{experiment.tflite_path}: {len(content)} bytes")
 
 
-def _is_known(experiment: Experiment, sha256: str) -> bool:
-    """Whether the card is this model's, scores and all."""
-    path = experiment.card_path
-    return path.exists() and json.loads(path.read_text())["sha256"] == sha256
+def _is_known(experiment: Experiment, new: dict[str, object]) -> bool:
+    """Whether the card is this model's with the same choices, so that its scores hold."""
+    if not experiment.card_path.exists():
+        return False
+    known = json.loads(experiment.card_path.read_text())
+    return all(known.get(name) == new.get(name) for name in ("sha256", *CHOSEN))
 
 
 def _unlike_beats(train: Beats, seed: int) -> NDArray[np.intp]:

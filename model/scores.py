@@ -42,13 +42,15 @@ def negatives_below(
     return (before + after) / 2.0
 
 
-def best_f1_threshold(is_abnormal: NDArray[np.bool_], p_abnormal: NDArray[np.float64]) -> float:
-    """The threshold, in hundredths, at which F1 is highest."""
+def best_f1_threshold(
+    is_abnormal: NDArray[np.bool_], p_abnormal: NDArray[np.float64], plateau: float = 0.0
+) -> float:
+    """The lowest threshold, in hundredths, whose F1 is within `plateau` points of the highest."""
     thresholds = np.arange(1, 100) / 100.0
     called = p_abnormal >= thresholds[:, np.newaxis]
     true_positives = (called & is_abnormal).sum(axis=1)
     f1 = percent(2 * true_positives, called.sum(axis=1) + is_abnormal.sum())
-    return float(thresholds[int(np.nanargmax(f1))])
+    return float(thresholds[int(np.argmax(f1 >= np.nanmax(f1) - plateau))])
 
 
 def confusion(reference: NDArray[np.str_], given: NDArray[np.str_]) -> NDArray[np.int64]:

@@ -145,6 +145,11 @@ def test_waveforms_are_in_spans_of_the_usual_qrs_complex_and_bounded():
     assert waveforms[1, R_POSITION, 0] == pytest.approx(10.0 / LEAST_SPAN_UV)
 
 
+def test_a_fusion_beat_needs_the_majority():
+    shares = np.array([[0.1, 0.1, 0.35, 0.45], [0.1, 0.1, 0.25, 0.55], [0.55, 0.0, 0.0, 0.45]])
+    assert most_fitting(shares, ("N", "S", "V", "F"), 0.5, 0.15).tolist() == ["V", "F", "N"]
+
+
 def test_a_beat_is_the_likeliest_class_once_it_is_abnormal_and_else_s_by_its_own_threshold():
     shares = np.array(  # N S V
         [

@@ -101,6 +101,9 @@ class Board:
     def status(self) -> bytes:
         return self.sensor.status()
 
+    def firmware_version(self) -> str:
+        return ".".join(map(str, SensorStatus.decode(self.status()).firmware_version))
+
     def on_connected(self) -> None:
         self.sensor.connected(self._now_s())
         self._serving = self._tasks.create_task(self._serve())
@@ -135,9 +138,7 @@ class Board:
             "overwritten": self._outbox.overwritten,
             "resent": self._outbox.resent,
             "refused": self.sensor.refusals,
-            "firmware": ".".join(
-                map(str, SensorStatus.decode(self.sensor.status()).firmware_version)
-            ),
+            "firmware": self.firmware_version(),
         }
 
     def save(self) -> None:

@@ -11,11 +11,17 @@ from bumble.controller import Controller
 from bumble.core import UUID, AdvertisingData, BaseBumbleError
 from bumble.data_types import CompleteListOf128BitServiceUUIDs, CompleteLocalName, Flags
 from bumble.device import Connection, Device
-from bumble.gatt import Characteristic, CharacteristicValue, Service
+from bumble.gatt import (
+    GATT_DEVICE_INFORMATION_SERVICE,
+    GATT_FIRMWARE_REVISION_STRING_CHARACTERISTIC,
+    GATT_MODEL_NUMBER_STRING_CHARACTERISTIC,
+    Characteristic,
+    CharacteristicValue,
+    Service,
+)
 from bumble.hci import Address, HCI_ErrorCode
 from bumble.link import LocalLink
 from bumble.profiles.battery_service import BatteryService
-from bumble.profiles.device_information_service import DeviceInformationService
 
 from gateway.messages import DeviceId
 from gateway.radio.gatt import (
@@ -30,7 +36,6 @@ from gateway.radio.gatt import (
 )
 from gateway.radio.message_codec import MAX_MESSAGE_BYTES
 from gateway.radio.pieces import Reassembler, cut
-from gateway.simulator.firmware_slots import FIRMWARE_VERSION
 from gateway.simulator.virtual_sensor import BATTERY_PERCENT
 
 MODEL_NUMBER = "virtual ECG sensor"
@@ -69,6 +74,8 @@ class RadioOwner(Protocol):
     """What the radio tells, and asks of, the sensor that it belongs to."""
 
     def status(self) -> bytes: ...
+
+    def firmware_version(self) -> str: ...
 
     def on_connected(self) -> None: ...
 
@@ -204,13 +211,22 @@ class Peripheral:
             self._provision,
             self._firmware,
         ]
-        firmware_revision = ".".join(map(str, FIRMWARE_VERSION))
+        model = Characteristic[bytes](
+            GATT_MODEL_NUMBER_STRING_CHARACTERISTIC,
+            properties.READ,
+            readable,
+            MODEL_NUMBER.encode(),
+        )
+        firmware = Characteristic[bytes](
+            GATT_FIRMWARE_REVISION_STRING_CHARACTERISTIC,
+            properties.READ,
+            readable,
+            CharacteristicValue(read=lambda _: self._owner.firmware_version().encode()),
+        )
         self._device.add_services(
             [
                 Service(SERVICE_UUID, table),
-                DeviceInformationService(
-                    model_number=MODEL_NUMBER, firmware_revision=firmware_revision
-                ),
+                Service(GATT_DEVICE_INFORMATION_SERVICE, [model, firmware]),
                 BatteryService(lambda _: BATTERY_PERCENT),
             ]
         )

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from gateway.analyse import analyse_items, lead_items
+from gateway.commands.analyse import analyse_items, lead_items
 from gateway.messages import Gap, RhythmKind, SampleBlock, SampleIndex
 from gateway.wfdb_files import read_lead
 from tests.accuracy.challenge2015 import read_alarm

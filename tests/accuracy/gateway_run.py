@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from gateway.analyse import Analysis, analyse_items, lead_items
+from gateway.commands.analyse import Analysis, analyse_items, lead_items
 from gateway.messages import Alarm, BeatClass, RhythmKind
 from gateway.tflite_classifier import TfliteClassifier, default_model_path
 from gateway.wfdb_files import Lead, read_lead

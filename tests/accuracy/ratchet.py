@@ -1,8 +1,8 @@
-"""What accuracy has been reached: `ratchet.json` holds it, and it only gets better.
+"""What accuracy has been reached: `ratchet.json` holds it, and its tools only make it stricter.
 
 Section (a sample rate of the R peaks, or a tool's name) → split → figure → value. A figure whose
 name says that it is counted by the hour, in beats a minute or as a false positive rate is an error
-and may only fall; all others are percentages and may only rise.
+and may only fall; all others are percentages and may only rise. `loosened.md` names the exceptions.
 """
 
 from __future__ import annotations

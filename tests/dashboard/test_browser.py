@@ -56,6 +56,22 @@ BLANK_CENTRE = """
   });
   return { centre: (start + best / 2) % width, blank: best, width };
 """
+# Columns of the strip in which ink stands above ink with a space between: what a sweep left over.
+TORN_COLUMNS = """
+  const canvas = document.querySelector(".trace");
+  const { width, height } = canvas;
+  const pixels = canvas.getContext("2d").getImageData(0, 0, width, height - 40).data;
+  const torn = [];
+  for (let x = 0; x < width; x++) {
+    let last = null;
+    for (let y = 0; y < height - 40; y++) {
+      if (!pixels[4 * (y * width + x) + 3]) continue;
+      if (last !== null && y - last > 6) { torn.push(x); break; }
+      last = y;
+    }
+  }
+  return torn;
+"""
 # Middles of the marks of one colour, and how high above the baseline the trace goes there.
 MARKS = """
   const canvas = document.querySelector(".trace");
@@ -181,6 +197,16 @@ def test_the_strip_sweeps_at_25_mm_a_second(ward: FakeWard, screen: Screen) -> N
     assert max(steps) < MAX_STEP_PX  # neither a jump nor a step back
     speed = sum(steps) / (positions[-1][0] - positions[0][0])
     assert speed == pytest.approx(PX_PER_S, rel=0.08)
+
+
+def test_a_sweep_leaves_nothing_of_the_one_before(ward: FakeWard, screen: Screen) -> None:
+    ward.add_bed(FakeHeart(97, noise_mv=0.3))
+    screen.open(ward.server.url, width=390)
+    screen.wait("[data-is=rate]", "97")
+    for scheme in ("light", "dark") * 6:
+        screen.emulate(scheme=scheme)  # drawn anew, and swept over from there
+        time.sleep(0.7)
+        assert screen.script(TORN_COLUMNS) == []
 
 
 def test_a_mark_stands_under_each_r_peak(ward: FakeWard, screen: Screen) -> None:

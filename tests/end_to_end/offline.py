@@ -7,12 +7,12 @@ from pathlib import Path
 
 from gateway.analysis import LiveAnalysis
 from gateway.config import AlarmLimits
-from gateway.late_stretch import CONTEXT_S, beats_not_found_before
 from gateway.messages import SAMPLES_PER_FRAME, Beat, Frame, FrameSequence, Gap
 from gateway.session import MissingFrames, frame_items
 from gateway.store.answers import JournalledFrame, JournalledGap
 from gateway.store.reader import Reader
 from gateway.tflite_classifier import TfliteClassifier, default_model_path
+from gateway.ward.late_stretch import CONTEXT_S, beats_not_found_before
 from tests.end_to_end.processes import wait_until
 
 

@@ -19,6 +19,7 @@ from typing import TypeVar
 from gateway.messages import DeviceId
 from gateway.radio.keyring import Keyring, create_sealing_key
 
+AUTO_ADMIT = {"auto_admit": True}
 ANSWER_S = 60.0  # importing takes long on a busy machine
 LOOK_EACH_S = 0.1
 Found = TypeVar("Found")
@@ -102,10 +103,23 @@ class Simulator:
 class Gateway:
     """`ecg-gateway run`, which can be killed and started again on the same state."""
 
-    def __init__(self, folder: Path, config: str) -> None:
+    def __init__(
+        self, folder: Path, adapters: Sequence[str], **tables: Mapping[str, object]
+    ) -> None:
+        """With its keyring and state in `folder`; `tables` add to the configuration or replace."""
         self.folder = folder
+        self.port = free_port()  # of its page
         self._config = folder / "gateway.toml"
-        self._config.write_text(config)
+        usual: dict[str, Mapping[str, object]] = {
+            "radio": {"adapters": list(adapters)},
+            "store": {"commit_interval_s": 0.2},
+            "keyring": {"key_file": str(folder / "keyring-key")},
+            "dashboard": {"port": self.port},
+        }
+        lines = [f"state_directory = {json.dumps(str(folder / 'state'))}"]
+        for name, table in (usual | tables).items():
+            lines += [f"[{name}]", *(f"{key} = {json.dumps(it)}" for key, it in table.items())]
+        self._config.write_text("\n".join(lines))
         self.process: subprocess.Popen[str] | None = None
 
     @property

@@ -13,7 +13,15 @@ from Crypto.PublicKey import ECC
 
 from gateway.messages import DeviceId
 from gateway.store.reader import Reader
-from tests.end_to_end.processes import Gateway, LineReader, Simulator, free_port, pair, wait_until
+from tests.end_to_end.processes import (
+    AUTO_ADMIT,
+    Gateway,
+    LineReader,
+    Simulator,
+    free_port,
+    pair,
+    wait_until,
+)
 from tests.firmware_image import SIGNER, image
 
 pytestmark = pytest.mark.timeout(600)
@@ -21,19 +29,6 @@ pytestmark = pytest.mark.timeout(600)
 SPEED = 5.0
 SIZE = 150_000  # three blocks of flash
 PATIENCE_S = 120.0
-CONFIG = """
-state_directory = "{folder}/state"
-[radio]
-adapters = ["virtual:127.0.0.1:{radio_port}"]
-[store]
-commit_interval_s = 0.2
-[keyring]
-key_file = "{folder}/keyring-key"
-[dashboard]
-port = {port}
-[beds]
-auto_admit = true
-"""
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,7 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
     keys, radio_port = pair(folder, 1), free_port()
-    gateway = Gateway(folder, CONFIG.format(folder=folder, radio_port=radio_port, port=free_port()))
+    gateway = Gateway(folder, [f"virtual:127.0.0.1:{radio_port}"], beds=AUTO_ADMIT)
     gateway.start()
     try:
         options = ("--firmware-signer", SIGNER.hex())

@@ -31,7 +31,7 @@ from gateway.simulator.ecg_sources import RecordSlice, wfdb_ecg
 from gateway.store.answers import StoredSession
 from gateway.store.reader import Reader
 from tests.end_to_end.offline import OfflineRun, wait_for_late_analysis
-from tests.end_to_end.processes import Gateway, Simulator, free_port, pair, wait_until
+from tests.end_to_end.processes import AUTO_ADMIT, Gateway, Simulator, free_port, pair, wait_until
 
 pytestmark = [pytest.mark.recordings, pytest.mark.timeout(600)]
 
@@ -43,23 +43,6 @@ KILLS = 5
 LOST_LINKS = 20
 MATCH_S = 0.150  # ANSI/AAMI EC57
 DONE_S = 300.0
-
-CONFIG = """
-state_directory = "{folder}/state"
-[radio]
-adapters = ["virtual:127.0.0.1:{radio_port}"]
-[session]
-grace_s = 0.1
-[store]
-commit_interval_s = 0.2
-checkpoint_interval_s = 20.0
-[keyring]
-key_file = "{folder}/keyring-key"
-[dashboard]
-port = {port}
-[beds]
-auto_admit = true
-"""
 
 
 @dataclass(frozen=True)
@@ -85,8 +68,13 @@ def outcome(ecg_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         for number, record in enumerate(RECORDS, 1)
     ]
     keys, radio_port = pair(folder, len(RECORDS)), free_port()
-    config = CONFIG.format(folder=folder, radio_port=radio_port, port=free_port())
-    gateway = Gateway(folder, config)
+    gateway = Gateway(
+        folder,
+        [f"virtual:127.0.0.1:{radio_port}"],
+        session={"grace_s": 0.1},
+        store={"commit_interval_s": 0.2, "checkpoint_interval_s": 20.0},
+        beds=AUTO_ADMIT,
+    )
     gateway.start()
     simulator = Simulator(specs, keys, SPEED, radio_port)
     try:

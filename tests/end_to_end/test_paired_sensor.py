@@ -23,18 +23,6 @@ NAME = "ECG-00000001"
 SPEED = 3.0
 DONE_S = 120.0
 
-CONFIG = """
-state_directory = "{folder}/state"
-[radio]
-adapters = ["virtual:127.0.0.1:{radio_port}"]
-[store]
-commit_interval_s = 0.2
-[keyring]
-key_file = "{folder}/keyring-key"
-[dashboard]
-port = {port}
-"""
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -59,7 +47,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     root_key = new_keys(folder / "root-keys.json", 1)[SENSOR]
     secret = new_keys(folder / "secrets.json", 1)[SENSOR]
     radio_port = free_port()
-    gateway = Gateway(folder, CONFIG.format(folder=folder, radio_port=radio_port, port=free_port()))
+    gateway = Gateway(folder, [f"virtual:127.0.0.1:{radio_port}"])
     gateway.start()
     spec = f"{SENSOR:08X}:synthetic=normal*150"
     simulator = Simulator(

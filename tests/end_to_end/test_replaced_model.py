@@ -21,7 +21,7 @@ from gateway.store.reader import Reader
 from gateway.tflite_classifier import TfliteClassifier, default_model_path
 from model.bundle import make_key, public_key, sign
 from tests.end_to_end.offline import OfflineRun, wait_for_late_analysis
-from tests.end_to_end.processes import Gateway, Simulator, free_port, pair
+from tests.end_to_end.processes import AUTO_ADMIT, Gateway, Simulator, free_port, pair
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -31,22 +31,6 @@ FRAMES = SECONDS * 250 // 187
 SENSOR = DeviceId(1)
 PACKAGED = default_model_path()
 DONE_S = 120.0
-
-CONFIG = """
-state_directory = "{folder}/state"
-[radio]
-adapters = ["virtual:127.0.0.1:{radio_port}"]
-[store]
-commit_interval_s = 0.2
-[keyring]
-key_file = "{folder}/keyring-key"
-[dashboard]
-port = {port}
-[beds]
-auto_admit = true
-[model]
-public_keys = ["{signer}"]
-"""
 
 
 @dataclass(frozen=True)
@@ -66,9 +50,12 @@ class Outcome:
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     folder = tmp_path_factory.mktemp("ward")
     bundle, signer = next_model(folder)
-    keys, radio_port, port = pair(folder, 1), free_port(), free_port()
+    keys, radio_port = pair(folder, 1), free_port()
     gateway = Gateway(
-        folder, CONFIG.format(folder=folder, radio_port=radio_port, port=port, signer=signer)
+        folder,
+        [f"virtual:127.0.0.1:{radio_port}"],
+        beds=AUTO_ADMIT,
+        model={"public_keys": [signer]},
     )
     gateway.start()
     simulator = Simulator([f"{SENSOR:08X}:synthetic=pvcs*{SECONDS}"], keys, SPEED, radio_port)
@@ -79,7 +66,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
         refused = model(folder, "install", str(bundle))
         simulator.wait_until(lambda sensor: sensor["acknowledged"] >= FRAMES, DONE_S)
         wait_for_late_analysis(gateway.store, DONE_S)
-        health = healthz(port)
+        health = healthz(gateway.port)
         gateway.stop()
         (card,) = folder.glob("state/models/*-*/model.json")
         card.write_text("{}")
@@ -90,7 +77,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
             stored_beats(gateway.store),
             offline_run(folder, gateway.store),
             health,
-            healthz(port),
+            healthz(gateway.port),
             hashlib.sha256((folder / "next.tflite").read_bytes()).hexdigest()[:8],
         )
     finally:

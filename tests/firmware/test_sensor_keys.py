@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from gateway import rotation
 from gateway.simulator.cores import open_core
+from gateway.ward import rotation
 from tests.sensor_keys.house import PATIENCE_S
 from tests.sensor_keys.scenarios import SCENARIOS, Scenario, cut_rotation
 from tests.sensor_keys.sensor_rules import RULES, Rule

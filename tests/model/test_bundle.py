@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model_bundle import read_bundle
+from gateway.served_model.bundle import read_bundle
 from gateway.tflite_classifier import default_model_path
 from model.bundle import main, public_key, read_key
 

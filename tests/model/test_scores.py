@@ -29,6 +29,14 @@ def test_best_threshold_separates_what_can_be_separated():
     assert 0.3 < threshold <= 0.7
 
 
+def test_of_thresholds_that_are_nearly_as_good_the_lowest_is_taken():
+    p = np.array([0.1, 0.2, 0.3, 0.7, 0.8])
+    assert best_f1_threshold(ABNORMAL, p, plateau=0.0) == pytest.approx(0.31)
+    f1_with_one_false_positive = 100 * 2 * ABNORMAL.sum() / (2 * ABNORMAL.sum() + 1)
+    plateau = 100.1 - f1_with_one_false_positive
+    assert best_f1_threshold(ABNORMAL, p, plateau) == pytest.approx(0.21)
+
+
 def test_confusion_counts_missed_beats_and_false_detections():
     assert TABLE.shape == (6, 6)
     assert TABLE[2].tolist() == [1, 0, 1, 0, 0, 1]  # V: one as N, one right, one missed

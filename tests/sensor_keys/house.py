@@ -10,14 +10,14 @@ from pathlib import Path
 
 from gateway.config import RadioConfig
 from gateway.messages import DeviceId
-from gateway.pairing import Pairing
-from gateway.pairing_desk import PairingDesk
 from gateway.radio.ble import BleSource
 from gateway.radio.gatt import WANTED_MTU
 from gateway.radio.keyring import Keyring
 from gateway.radio.message_codec import MessageType
 from gateway.radio.sensor_label import SensorLabel
 from gateway.simulator.board import Board
+from gateway.ward.pairing import Pairing
+from gateway.ward.pairing_desk import PairingDesk
 from tests.simulated_ward import SimulatedWard, root_key, running
 from tests.ward.conftest import WardBench, open_ward
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.messages import DeviceId
-from gateway.pairing import PairingFailure
 from gateway.radio.gatt import LEAST_MTU
 from gateway.radio.keyring import Keyring
 from gateway.radio.message_codec import SensorStatus, StatusFlags
 from gateway.radio.pairing_handshake import HELLO_BYTES, SEALED_KEY_BYTES
-from gateway.rotation import RotationFailed
+from gateway.ward.pairing import PairingFailure
+from gateway.ward.rotation import RotationFailed
 from tests.sensor_keys.house import (
     LABEL,
     PATIENCE_S,

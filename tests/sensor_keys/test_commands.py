@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway import rotation
 from gateway.__main__ import main
-from gateway.bed_commands import bed_commands
-from gateway.control import SOCKET_NAME, ControlServer
+from gateway.control.beds import bed_commands
+from gateway.control.sensors import sensor_commands
+from gateway.control.socket import SOCKET_NAME, ControlServer
 from gateway.messages import DeviceId
-from gateway.sensor_commands import sensor_commands
+from gateway.ward import rotation
 from tests.sensor_keys.house import (
     LABEL,
     PATIENCE_S,
@@ -39,7 +39,7 @@ def command(tmp_path: Path, capsys, monkeypatch) -> Command:
     config = tmp_path / "gateway.toml"
     config.write_text(f'state_directory = "{tmp_path}"\n')
     monkeypatch.setattr(rotation, "ANSWER_S", PATIENCE_S)
-    monkeypatch.setattr("gateway.control.TIMEOUT_S", PATIENCE_S)
+    monkeypatch.setattr("gateway.control.socket.TIMEOUT_S", PATIENCE_S)
 
     async def run(*words: str, given: str = "") -> tuple[int, str, str]:
         monkeypatch.setattr("sys.stdin", io.StringIO(given))

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway import rotation
+from gateway.ward import rotation
 from tests.sensor_keys.house import PATIENCE_S
 from tests.sensor_keys.scenarios import (
     CUTS,

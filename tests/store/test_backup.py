@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway import __main__ as command_line
-from gateway.control import SOCKET_NAME
+from gateway.control.socket import SOCKET_NAME
 from gateway.messages import DeviceId, FrameSequence, SessionId
 from gateway.store import sealed_stream
 from gateway.store.backup import BackupRefused, back_up, check, restore, undo_restore

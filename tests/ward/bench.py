@@ -11,7 +11,6 @@ import numpy as np
 
 from gateway.config import AlarmLimits, SessionConfig
 from gateway.counters import Counters
-from gateway.late_stretch import analyse_late_stretch
 from gateway.messages import (
     SAMPLES_PER_FRAME,
     Beat,
@@ -20,17 +19,18 @@ from gateway.messages import (
     SampleIndex,
     SessionId,
 )
-from gateway.model_in_service import ModelInService
 from gateway.radio.frame_codec import FrameHeader, derive_frame_key, seal_frame
 from gateway.radio.keyring import Keyring
 from gateway.radio.message_codec import Acknowledgement
 from gateway.radio.session_keys import SessionKeys
-from gateway.sensor_channel import ChannelParts, LiveSignal, SensorChannel
+from gateway.served_model.in_service import ModelInService
 from gateway.store.answers import StoredBeat
 from gateway.store.database import open_store, writer_engine
 from gateway.store.entries import Entry, Found, LateStretchAnalysed
 from gateway.store.reader import Reader
 from gateway.store.transactions import Commit, StoreWriter
+from gateway.ward.late_stretch import analyse_late_stretch
+from gateway.ward.sensor_channel import ChannelParts, LiveSignal, SensorChannel
 from tests.fakes import FakeClassifier, ecg_uv
 
 RATE_HZ = 250

@@ -14,14 +14,14 @@ from gateway.beat_classifier import BeatClassifier
 from gateway.config import AlarmLimits, SessionConfig, StoreConfig
 from gateway.counters import Counters
 from gateway.live_view import LiveView
-from gateway.model_in_service import ModelInService
 from gateway.radio.session_keys import SessionKeys
-from gateway.sensor_channel import ChannelParts
+from gateway.served_model.in_service import ModelInService
 from gateway.store.database import open_store
 from gateway.store.reader import Reader
 from gateway.store.recorder import Recorder
 from gateway.store.transactions import Commit
-from gateway.ward import Ward
+from gateway.ward.sensor_channel import ChannelParts
+from gateway.ward.ward import Ward
 from gateway.watchdog import Heartbeats
 from tests.fakes import FakeClassifier
 from tests.ward.bench import NOW_S, new_keyring

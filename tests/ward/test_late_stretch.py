@@ -1,5 +1,5 @@
-from gateway.late_stretch import beats_not_found_before
 from gateway.messages import Beat, SampleIndex
+from gateway.ward.late_stretch import beats_not_found_before
 
 
 def beat(r_sample: int) -> Beat:

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from gateway.beat_classifier import ModelRefused
-from gateway.control import ControlRefused
-from gateway.late_stretch import LateFindings, analyse_late_stretch
-from gateway.model_reload import model_reload
-from gateway.model_store import ModelStore
+from gateway.control.model import model_reload
+from gateway.control.socket import ControlRefused
 from gateway.radio.gatt import GattCharacteristic
+from gateway.served_model.store import ModelStore
 from gateway.store.entries import Checkpoint, Found
+from gateway.ward.late_stretch import LateFindings, analyse_late_stretch
 from tests.fakes import FAKE_CARD, FakeClassifier
 from tests.ward.bench import RATE_HZ, SESSION, ChannelBench, heart, seal
 from tests.ward.links import FakeLink, status

@@ -20,7 +20,6 @@ from gateway.radio.message_codec import (
     MessageType,
     encode_held_report,
 )
-from gateway.rotation import RotationFailed
 from gateway.store.database import writer_engine
 from gateway.store.entries import (
     Admit,
@@ -33,6 +32,7 @@ from gateway.store.entries import (
 from gateway.store.outbox import Lane, OutboxReader
 from gateway.store.recorder import MAX_QUEUED_FRAMES
 from gateway.store.transactions import StoreWriter
+from gateway.ward.rotation import RotationFailed
 from tests.ward.bench import DEVICE, SESSION, heart, next_boot, seal
 from tests.ward.links import FakeLink, status
 
@@ -296,7 +296,7 @@ def test_a_disk_that_refuses_is_an_alarm_until_it_takes_again(with_ward, monkeyp
     async def scenario(bench):
         link = await connect(bench)
         await admitted(bench, link)
-        monkeypatch.setattr("gateway.ward.TICK_S", 0.01)
+        monkeypatch.setattr("gateway.ward.ward.TICK_S", 0.01)
         working = asyncio.get_running_loop().create_task(bench.ward.run())
         monkeypatch.setattr(bench.recorder, "_failing_because", "database or disk is full")
         await bench.until(lambda: bool(only_bed(bench).open_alarms))
@@ -458,7 +458,7 @@ def test_a_heart_that_stopped_in_late_signal_leaves_one_notice(with_ward, monkey
     async def scenario(bench):
         link = await connect(bench)
         await admitted(bench, link)
-        monkeypatch.setattr("gateway.ward.TICK_S", 60.0)  # a slow test is no silent sensor
+        monkeypatch.setattr("gateway.ward.ward.TICK_S", 60.0)  # a slow test is no silent sensor
         working = asyncio.get_running_loop().create_task(bench.ward.run())
         ecg = np.concatenate([heart(30.0, stops_at_s=15.0), heart(30.0)])
         stream(bench, link, [*range(1, 15), *range(45, 60)], ecg)

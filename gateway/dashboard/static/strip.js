@@ -89,7 +89,9 @@ export class Strip {
     for (let from = this.#erasedPx; from < front; ) {
       const x = from % this.width;
       const stretch = Math.min(front - from, this.width - x);
-      this.context.clearRect(x, 0, stretch + 0.01, this.fieldHeight);
+      // Whole pixels and one more: of a pixel that is cleared in part, old signal shines through.
+      const left = Math.floor(x) - 1;
+      this.context.clearRect(left, 0, Math.ceil(x + stretch) + 1 - left, this.fieldHeight);
       from += stretch;
     }
     this.#erasedPx = Math.max(this.#erasedPx, front);

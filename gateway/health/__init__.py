@@ -1,0 +1,1 @@
+"""What can be wrong with the box, and what to do about it."""

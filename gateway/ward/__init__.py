@@ -1,0 +1,1 @@
+"""Links, sensors and beds: from a sealed frame that arrives to a patient's screen and alarms."""
