@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,10 +12,11 @@ from contextlib import asynccontextmanager
 from gateway.config import RadioConfig
 from gateway.counters import Counters
 from gateway.messages import device_name
-from gateway.radio.ble_link import CLOSED, DISCONNECTED, BleLink
+from gateway.radio.ble_link import CLOSED, BleLink
 from gateway.radio.ble_placement import MAX_HEARD, Placement, Verdict
 from gateway.radio.ble_retries import RadioError, retry_delay_s
-from gateway.radio.bleak_port import Adapter, Advertisement, radio_call
+from gateway.radio.bleak_port import Adapter, Advertisement, is_sensor_name, radio_call
+from gateway.radio.bluez_watch import watching_bluez
 from gateway.radio.silence import SilenceTimer
 from gateway.radio.source import LinkListener
 
@@ -29,7 +29,7 @@ VIRTUAL_PREFIX = "virtual:"
 
 def sensor_name(heard: Advertisement) -> str:
     """The device's name. It advertises the 8 hex digits alone: no more fits in 31 bytes."""
-    if heard.local_name and re.fullmatch("[0-9A-Fa-f]{8}", heard.local_name):
+    if heard.local_name and is_sensor_name(heard.local_name):
         return device_name(int(heard.local_name, 16))
     return link_name(heard.address)
 
@@ -43,7 +43,9 @@ def link_name(address: str) -> str:
 async def open_adapter(name: str) -> AsyncIterator[Adapter]:
     """A Linux adapter (hci0), or one of a simulator (virtual:HOST:PORT); raises RadioError."""
     if not name.startswith(VIRTUAL_PREFIX):
-        yield Adapter(name)
+        adapter = Adapter(name)
+        async with watching_bluez(name, adapter.lost.set):
+            yield adapter
         return
     from gateway.simulator.virtual_adapter import VirtualAdapter  # only the demo has Bumble
 
@@ -94,7 +96,7 @@ class _AdapterRadio:
                 try:
                     await self._scan(links)
                     attempt, delay_s = 0, AFTER_DISCONNECT_S
-                    log.warning("adapter %s fell silent; its scanner starts anew", self._name)
+                    log.warning("adapter %s is lost or silent; it is opened anew", self._name)
                 except RadioError as error:
                     attempt += 1
                     delay_s = retry_delay_s(error.failure, attempt, random.random())
@@ -113,7 +115,7 @@ class _AdapterRadio:
                     name = link_name(heard.address)
                     client = adapter.client(heard)
                     link = BleLink(client, name, self._name, self._counters, silence.heard)
-                    links.create_task(self._keep(link, adapter, heard.address))
+                    links.create_task(self._keep(link, heard.address))
 
             try:
                 async with adapter.scanning(on_heard):
@@ -136,7 +138,7 @@ class _AdapterRadio:
             )
         return verdict is Verdict.GRANTED
 
-    async def _keep(self, link: BleLink, adapter: Adapter, address: str) -> None:
+    async def _keep(self, link: BleLink, address: str) -> None:
         """Connect and serve once. Each further attempt starts from a fresh advertisement."""
         try:
             async with self._one_connect:
@@ -147,8 +149,6 @@ class _AdapterRadio:
             reason = await link.serve(self._listener, status)
             self._counters.add("ecg_link_ends_total", reason=reason)
             log.info("sensor %s of %s: link ended, %s", link.name, link.adapter, reason)
-            if reason not in (CLOSED, DISCONNECTED):
-                adapter.doubt()
             if reason == CLOSED:
                 self._placement.shun(address, asyncio.get_running_loop().time())
             await asyncio.sleep(AFTER_DISCONNECT_S)

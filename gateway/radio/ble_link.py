@@ -10,7 +10,7 @@ from functools import partial
 
 from gateway.counters import Counters
 from gateway.messages import LEGAL_SAMPLE_RATES_HZ, SAMPLES_PER_FRAME
-from gateway.radio.ble_retries import RadioError
+from gateway.radio.ble_retries import RadioError, RadioFailure
 from gateway.radio.bleak_port import GattClient
 from gateway.radio.frame_codec import FRAME_BYTES
 from gateway.radio.gatt import (
@@ -70,9 +70,12 @@ class BleLink:
             await self._subscribe(GattCharacteristic.CONTROL)
             await self._client.subscribe(STATUS_UUID, lambda _: self._alive())
             self._piece_bytes = self._client.piece_bytes
+            self._takes_updates = self._client.offers(FIRMWARE_UUID)
             return await self._client.read(STATUS_UUID)
-        except RadioError:
+        except RadioError as error:
             await self._client.disconnect()
+            if error.failure is RadioFailure.NOT_A_SENSOR:
+                await self._client.forget()  # perhaps its table was never read to the end
             raise
 
     async def serve(self, listener: LinkListener, status: bytes) -> str:
@@ -110,7 +113,7 @@ class BleLink:
 
     @property
     def takes_updates(self) -> bool:
-        return self._client.offers(FIRMWARE_UUID)
+        return self._takes_updates
 
     async def update(self, message: bytes) -> None:
         if not self._updating:

@@ -14,7 +14,7 @@ class RadioFailure(enum.StrEnum):
     VANISHED = "sensor vanished"  # it was advertising, and is gone
     TIMEOUT = "timed out"
     ADAPTER_DOWN = "adapter down"  # unplugged, off, or bluetoothd is gone
-    NOT_A_SENSOR = "characteristic missing"  # it advertises our service and does not have it
+    NOT_A_SENSOR = "characteristic missing"  # not ours, or its GATT table was not read to the end
     OTHER = "other radio error"
 
 
@@ -38,7 +38,7 @@ BACKOFFS = {
     RadioFailure.VANISHED: Backoff(1.0, 8.0),
     RadioFailure.TIMEOUT: Backoff(2.0, 30.0),
     RadioFailure.ADAPTER_DOWN: Backoff(2.0, 30.0),
-    RadioFailure.NOT_A_SENSOR: Backoff(60.0, 600.0),
+    RadioFailure.NOT_A_SENSOR: Backoff(2.0, 600.0),
     RadioFailure.OTHER: Backoff(2.0, 30.0),
 }
 

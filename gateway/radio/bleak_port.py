@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from bleak import BleakClient, BleakScanner
+from bleak.args.bluez import BlueZDiscoveryFilters
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
+from bleak.backends.service import BleakGATTServiceCollection
 from bleak.exc import (
     BleakBluetoothNotAvailableError,
     BleakCharacteristicNotFoundError,
@@ -27,7 +29,8 @@ from gateway.radio.gatt import ACKNOWLEDGE_UUID, SERVICE_UUID
 CONNECT_TIMEOUT_S = 20.0  # connection, MTU and discovery: 0.2 s as a rule, 10 s at worst
 CALL_TIMEOUT_S = 5.0  # a killed bluetoothd never answers, and bleak alone would wait for it
 
-_ERRORS = (BleakError, EOFError, OSError)  # OSError holds TimeoutError; D-Bus ends with EOFError
+# OSError holds TimeoutError; D-Bus ends with EOFError; bleak 3.1 asserts that it has a link
+_ERRORS = (BleakError, EOFError, OSError, AssertionError)
 _BUSY = {"org.bluez.Error.InProgress", "org.bluez.Error.Busy"}
 _VANISHED = {"org.freedesktop.DBus.Error.UnknownObject", "org.bluez.Error.DoesNotExist"}
 _DOWN = {
@@ -37,7 +40,12 @@ _DOWN = {
     "org.freedesktop.DBus.Error.ServiceUnknown",
 }
 _ADDRESS = re.compile("(?:[0-9A-F]{2}[:_]){4}", re.IGNORECASE)  # all but its last two bytes
-_RACES = ("abort-by-local", "device disconnected", "not connected")
+_RACES = (
+    "abort-by-local",
+    "device disconnected",
+    "not connected",
+    "service discovery has not been performed",  # any more: the link was lost since
+)
 
 
 def classify(error: Exception) -> RadioFailure:
@@ -51,6 +59,8 @@ def classify(error: Exception) -> RadioFailure:
             return RadioFailure.NOT_A_SENSOR
         case BleakDeviceNotFoundError():
             return RadioFailure.VANISHED
+        case AssertionError():
+            return RadioFailure.RACE
         case BleakDBusError() if error.dbus_error in _BUSY:
             return RadioFailure.BUSY
         case BleakDBusError() if error.dbus_error in _VANISHED:
@@ -59,6 +69,11 @@ def classify(error: Exception) -> RadioFailure:
             return RadioFailure.ADAPTER_DOWN
     text = str(error).lower()
     return RadioFailure.RACE if any(race in text for race in _RACES) else RadioFailure.OTHER
+
+
+def is_sensor_name(local_name: str | None) -> bool:
+    """Is it the 8 hex digits that a sensor advertises?"""
+    return re.fullmatch("[0-9A-Fa-f]{8}", local_name or "") is not None
 
 
 @contextlib.asynccontextmanager
@@ -94,13 +109,16 @@ class Adapter:
         """Scan for sensors while the context is open; raises RadioError."""
 
         def on_advertisement(device: BLEDevice, heard: AdvertisementData) -> None:
-            on_heard(Advertisement(device.address, heard.local_name, device))
+            if SERVICE_UUID in heard.service_uuids or is_sensor_name(heard.local_name):
+                on_heard(Advertisement(device.address, heard.local_name, device))
 
-        # DuplicateData: a sensor that comes back must be reported, although it was seen before
+        # DuplicateData: a sensor that comes back must be reported, although it was seen before.
+        # UUIDs: bluetoothd looks for them on the air. bleak's own filter looks at what bluetoothd
+        # remembers, and a link lost in mid-discovery leaves it without our service, for good.
+        filters: BlueZDiscoveryFilters = {"DuplicateData": True, "UUIDs": [SERVICE_UUID]}
         scanner = BleakScanner(
             on_advertisement,
-            [SERVICE_UUID],
-            bluez={"adapter": self.name, "filters": {"DuplicateData": True}},
+            bluez={"adapter": self.name, "filters": filters},
             backend=self.scanner_backend,
         )
         async with radio_call():
@@ -111,11 +129,6 @@ class Adapter:
             with contextlib.suppress(RadioError):
                 async with radio_call():
                     await scanner.stop()
-
-    def doubt(self) -> None:
-        """A link died in silence: perhaps bluetoothd has died, and the scanner in it."""
-        if self.scanner_backend is None:
-            self.lost.set()
 
     def client(self, heard: Advertisement) -> GattClient:
         """A client for one attempt to connect: a used one may say "already connected"."""
@@ -147,7 +160,7 @@ class GattClient:
 
     def offers(self, uuid: str) -> bool:
         """Has the connected sensor this characteristic?"""
-        return self._client.services.get_characteristic(uuid) is not None
+        return self._services().get_characteristic(uuid) is not None
 
     async def read(self, uuid: str) -> bytes:
         async with radio_call():
@@ -169,13 +182,24 @@ class GattClient:
 
     async def disconnect(self) -> None:
         """End the link as well as that can be done; never raises RadioError."""
-        # bleak 3.1 asserts that no services are left; a link lost while it read them leaves some
-        with contextlib.suppress(RadioError, AssertionError):
+        with contextlib.suppress(RadioError):
             async with radio_call():
                 await self._client.disconnect()
 
+    async def forget(self) -> None:
+        """Have BlueZ drop what it remembers of the sensor; never raises RadioError."""
+        with contextlib.suppress(RadioError):
+            async with radio_call():
+                await self._client.unpair()  # we do not pair: it removes the device
+
     def _characteristic(self, uuid: str) -> BleakGATTCharacteristic:
-        characteristic = self._client.services.get_characteristic(uuid)
+        characteristic = self._services().get_characteristic(uuid)
         if characteristic is None:
             raise RadioError(RadioFailure.NOT_A_SENSOR, uuid)
         return characteristic
+
+    def _services(self) -> BleakGATTServiceCollection:
+        try:
+            return self._client.services
+        except BleakError as error:
+            raise RadioError(classify(error), str(error)) from error

@@ -119,6 +119,8 @@ class Peripheral:
         """Leave the air: the link fades, and nobody hears the sensor any more."""
         self.lose_link()
         self._link.remove_controller(self._controller)
+        # Bumble would go on advertising on the old one, and gives this no annotation
+        self._controller.link = LocalLink()  # type: ignore[no-untyped-call]
 
     async def send_frame(self, sealed: bytes) -> None:
         """Notify a frame; returns when the radio has taken it. Nothing is sent without a link."""

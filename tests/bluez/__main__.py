@@ -22,7 +22,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bluez.soak import Soak
+from tests.bluez.soak import Soak, SoakError
 from tests.machine.air import Air, Sensors, serial_line
 from tests.machine.box import powered, prepare
 
@@ -37,10 +37,14 @@ async def play(options: argparse.Namespace, folder: Path) -> list[str]:
     try:
         async with powered(folder, card, line, adapter) as box:
             soak = Soak(box, air, adapter, sensors, random.Random(options.seed))
+            found: list[str] = []
             try:
-                return await soak.run(60.0 * options.minutes, options.disconnects)
+                found = await soak.run(60.0 * options.minutes, options.disconnects)
+            except* SoakError as errors:
+                found = list(map(str, errors.exceptions))
             finally:
                 await box.keep_logs()
+            return found
     finally:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -20,9 +20,8 @@ BOOT_S = 120.0  # it takes 2 s on a quiet host
 COMMAND_S = 180.0
 _MARK = "@@ "
 
-# Fields of /proc/PID/stat behind the command: proc(5), from its third on.
-_GROUP = 2
-_TIMES = slice(11, 15)  # user and system, its own and of children that have ended
+_GROUP = 2  # field of /proc/PID/stat behind the command: proc(5)
+_WAITED = 1  # field of /proc/PID/schedstat, in ns: sched-stats.rst of the kernel
 
 
 class MachineError(Exception):
@@ -92,15 +91,18 @@ class Machine:
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
 
-    def cpu_s(self) -> float:
-        """What it has used of the host's processors: a busy host stretches all other times."""
-        ticks = 0
-        for path in Path("/proc").glob("[0-9]*/stat"):
+    def withheld_s(self) -> float:
+        """How long it could have run, but the host's processors were others': a guest's steal time.
+
+        One of its processes runs at a time, so their waits add up. Those that ended are left out.
+        """
+        waited_ns = 0
+        for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it has just ended
-                fields = path.read_text().rpartition(")")[2].split()
+                fields = (process / "stat").read_text().rpartition(")")[2].split()
                 if int(fields[_GROUP]) == self._process.pid:
-                    ticks += sum(map(int, fields[_TIMES]))
-        return ticks / os.sysconf("SC_CLK_TCK")
+                    waited_ns += int((process / "schedstat").read_text().split()[_WAITED])
+        return waited_ns / 1e9
 
     async def _until_mark(self, timeout_s: float) -> list[str]:
         assert self._process.stdout is not None

@@ -65,6 +65,8 @@ class FakeBlueZ:
         self.calls: list[str] = []
         self.connect_faults: list[DBusError] = []
         self.written: list[bytes] = []
+        self.remembered_uuids = [SERVICE_UUID]
+        self._adapter = Adapter(self)
         self._devices: dict[str, Device] = {}
         self._scanner = BleakScanner(
             self._on_advertisement, [SERVICE_UUID], backend=virtual.scanner_backend
@@ -77,7 +79,7 @@ class FakeBlueZ:
         virtual = await VirtualAdapter.open(ward_address)
         try:
             bluez = cls(bus_address, bus, virtual)
-            bus.export(ADAPTER_PATH, Adapter(bluez))
+            bluez.plug_in()
             await bus.request_name("org.bluez")
             yield bluez
         finally:
@@ -88,6 +90,33 @@ class FakeBlueZ:
         """As when bluetoothd is killed: no signal, no answer, nothing."""
         self.bus.disconnect()
         await self.bus.wait_for_disconnect()
+
+    async def unplug(self) -> None:
+        """The adapter goes, and its devices, and the scan that somebody has asked for."""
+        await self._end_scan_and_links()
+        for path in self._devices:
+            self.bus.unexport(path)
+        self._devices.clear()
+        self.bus.unexport(ADAPTER_PATH)
+
+    def plug_in(self) -> None:
+        self.bus.export(ADAPTER_PATH, self._adapter)
+
+    def remember_services(self, uuids: list[str]) -> None:
+        """As when a link is lost before each service of the sensor is found."""
+        self.remembered_uuids = uuids
+        for device in self._devices.values():
+            device.emit_properties_changed({"UUIDs": uuids})
+
+    async def switch_off_and_on(self) -> None:
+        await self._end_scan_and_links()
+        for powered in (False, True):
+            self._adapter.emit_properties_changed({"Powered": powered})
+
+    async def _end_scan_and_links(self) -> None:
+        await self.scan(False)
+        for device in self._devices.values():
+            await device.end_link()
 
     async def scan(self, on: bool) -> None:
         await (self._scanner.start() if on else self._scanner.stop())
@@ -164,7 +193,7 @@ class Device(ServiceInterface):
 
     @dbus_property(access=READ)
     def UUIDs(self) -> "as":
-        return [SERVICE_UUID]
+        return self._bluez.remembered_uuids
 
     @dbus_property(access=READ)
     def RSSI(self) -> "n":
@@ -200,6 +229,9 @@ class Device(ServiceInterface):
 
     @method()
     async def Disconnect(self) -> None:
+        await self.end_link()
+
+    async def end_link(self) -> None:
         if self._client:
             await self._client.disconnect()
 

@@ -12,7 +12,9 @@ from bleak.backends.device import BLEDevice
 
 from gateway.counters import Counters
 from gateway.radio import ble
-from gateway.radio.bleak_port import Adapter, Advertisement
+from gateway.radio.ble_retries import RadioError, RadioFailure
+from gateway.radio.bleak_port import Adapter, Advertisement, GattClient
+from gateway.radio.gatt import FIRMWARE_UUID
 from gateway.radio.message_codec import Answer, AnswerCode, Command, MessageType, SensorStatus
 from tests.simulated_ward import FakeGateway, SimulatedWard, gateway_on
 
@@ -220,7 +222,19 @@ def test_an_assertion_of_bleak_at_the_end_of_a_link_is_no_end_of_the_radio(
         raise AssertionError
 
     monkeypatch.setattr(BleakClient, "disconnect", fail)
+    asyncio.run(bluez_client().disconnect())
+
+
+def test_a_sensor_whose_link_is_lost_while_it_is_opened_is_tried_again() -> None:
+    client = bluez_client()  # as after a loss it has no services
+    with pytest.raises(RadioError) as piece_bytes:
+        _ = client.piece_bytes
+    with pytest.raises(RadioError) as offers:
+        client.offers(FIRMWARE_UUID)
+    assert {piece_bytes.value.failure, offers.value.failure} == {RadioFailure.RACE}
+
+
+def bluez_client() -> GattClient:
     details = {"path": "/org/bluez/hci0/dev_F0_EC_00_00_00_01", "props": {}}
     device = BLEDevice("F0:EC:00:00:00:01", None, details)
-    heard = Advertisement(device.address, "00000001", device)
-    asyncio.run(Adapter("hci0").client(heard).disconnect())
+    return Adapter("hci0").client(Advertisement(device.address, "00000001", device))

@@ -117,3 +117,40 @@ def test_a_bluetoothd_that_dies_in_silence_is_noticed_and_its_successor_used(
         assert source.counters.value("ecg_scanner_restarts_total", adapter="hci0") >= 1
 
     on_bluez(scenario)
+
+
+@pytest.mark.parametrize("fault", ["unplugged", "switched off"])
+def test_an_adapter_that_comes_back_is_asked_to_scan_again(
+    fault: str, on_bluez: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ble, "retry_delay_s", lambda failure, attempt, jitter: 0.05)
+
+    async def scenario(
+        bluez: FakeBlueZ, ward: SimulatedWard, source: BleSource, gateway: FakeGateway
+    ) -> None:
+        await gateway.until(lambda: gateway.frames_received >= 3)
+        if fault == "unplugged":
+            await bluez.unplug()
+            bluez.plug_in()
+        else:
+            await bluez.switch_off_and_on()
+        await gateway.until(lambda: len(gateway.ends) == 1)
+        received = gateway.frames_received
+        await gateway.until(lambda: gateway.frames_received > received, timeout_s=10.0)
+
+    on_bluez(scenario)
+
+
+def test_a_sensor_is_heard_whatever_services_bluez_remembers_of_it(
+    on_bluez: Callable[[Scenario], None],
+) -> None:
+    async def scenario(
+        bluez: FakeBlueZ, ward: SimulatedWard, source: BleSource, gateway: FakeGateway
+    ) -> None:
+        await gateway.until(lambda: gateway.frames_received >= 3)
+        bluez.remember_services(["00001800-0000-1000-8000-00805f9b34fb"])
+        await ward.boards[0].radio.drop()
+        await gateway.until(lambda: len(gateway.ends) == 1)
+        await gateway.until(lambda: len(gateway.links) == 1, timeout_s=10.0)
+
+    on_bluez(scenario)

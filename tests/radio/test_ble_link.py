@@ -34,8 +34,10 @@ class FakeGattClient:
 
     piece_bytes = 20
 
-    def __init__(self, failing: str = "") -> None:
+    def __init__(self, failing: str = "", failure: RadioFailure = RadioFailure.TIMEOUT) -> None:
         self.failing = failing
+        self.failure = failure
+        self.forgotten = False
         self.subscribed: list[str] = []
         self.written: list[tuple[str, bytes, bool]] = []
         self.disconnects = 0
@@ -65,9 +67,13 @@ class FakeGattClient:
     async def disconnect(self) -> None:
         self.disconnects += 1
 
+    async def forget(self) -> None:
+        assert self.disconnects
+        self.forgotten = True
+
     def _fail(self, call: str) -> None:
         if call == self.failing:
-            raise RadioError(RadioFailure.TIMEOUT, call)
+            raise RadioError(self.failure, call)
 
 
 class Listener:
@@ -93,8 +99,8 @@ class Listener:
 class Bench:
     """A link, its client and its listener."""
 
-    def __init__(self, failing: str = "") -> None:
-        self.client = FakeGattClient(failing)
+    def __init__(self, failing: str = "", failure: RadioFailure = RadioFailure.TIMEOUT) -> None:
+        self.client = FakeGattClient(failing, failure)
         self.counters = Counters()
         self.signs_of_life = 0
         self.link = BleLink(
@@ -156,6 +162,17 @@ def test_what_arrived_before_the_disconnect_is_still_delivered() -> None:
 
         await bench.serve(last_words)
         assert (GattCharacteristic.CONTROL, MESSAGE) in bench.listener.told
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("failure", [RadioFailure.NOT_A_SENSOR, RadioFailure.RACE])
+def test_bluez_forgets_a_sensor_of_which_it_knows_too_little(failure: RadioFailure) -> None:
+    async def scenario() -> None:
+        bench = Bench(CONTROL_UUID, failure)
+        with pytest.raises(RadioError):
+            await bench.link.open()
+        assert bench.client.forgotten == (failure is RadioFailure.NOT_A_SENSOR)
 
     asyncio.run(scenario())
 

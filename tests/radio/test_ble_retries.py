@@ -28,7 +28,7 @@ from gateway.radio.bleak_port import classify, radio_call
         (RadioFailure.VANISHED, [1.0, 2.0, 4.0, 8.0, 8.0]),
         (RadioFailure.TIMEOUT, [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]),
         (RadioFailure.ADAPTER_DOWN, [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]),
-        (RadioFailure.NOT_A_SENSOR, [60.0, 120.0, 240.0, 480.0, 600.0]),
+        (RadioFailure.NOT_A_SENSOR, [2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 600.0]),
         (RadioFailure.OTHER, [2.0, 4.0, 8.0, 16.0, 30.0]),
     ],
 )
@@ -70,6 +70,8 @@ def dbus(name: str, text: str = "") -> BleakDBusError:
         (dbus("org.bluez.Error.Failed", "le-connection-abort-by-local"), RadioFailure.RACE),
         (BleakError("failed to discover services, device disconnected"), RadioFailure.RACE),
         (BleakError("Not connected"), RadioFailure.RACE),
+        (BleakError("Service Discovery has not been performed yet"), RadioFailure.RACE),
+        (AssertionError(), RadioFailure.RACE),
         (dbus("org.freedesktop.DBus.Error.UnknownObject"), RadioFailure.VANISHED),
         (BleakDeviceNotFoundError("F0:EC"), RadioFailure.VANISHED),
         (BleakCharacteristicNotFoundError("b1ec"), RadioFailure.NOT_A_SENSOR),
