@@ -1,6 +1,7 @@
 """The firmware's own core, built from `firmware/` for this machine: `--core c`.
 
-Needs a checkout of the project, a C compiler, make and Mbed TLS's headers.
+Needs a checkout of the project, a C compiler, make and Mbed TLS's headers. One process has room for
+ten such sensors: each holds three of the 32 key slots that PSA has, and a rotation needs some more.
 """
 
 from __future__ import annotations
